@@ -1,0 +1,77 @@
+"""fairseq's checkpoints under torch >= 2.6, which unpickles allow-listed types only.
+
+``weights_only=True`` is torch's default there and stays on; the types that fairseq itself puts into a
+checkpoint (its arguments, and metrics that hold arrays) are allowed by name.  Delete what
+``fairseq.checkpoint_utils`` registers by itself one day.
+"""
+
+import argparse
+import collections
+import functools
+import pickle
+import typing
+
+import numpy as np
+import torch
+from fairseq import checkpoint_utils
+from fairseq.distributed import utils as distributed_utils
+from omegaconf import DictConfig, ListConfig
+from omegaconf.base import ContainerMetadata, Metadata
+from omegaconf.nodes import AnyNode
+
+from fairseq_vhm.errors import UserError
+
+
+def _numpy_types() -> list:
+    """What pickled arrays and scalars of numpy (in fairseq's BLEU meters) are rebuilt from."""
+    core = np._core if hasattr(np, "_core") else np.core
+    dtypes = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "u1", "?")}
+    return [np.ndarray, np.dtype, core.multiarray._reconstruct, core.multiarray.scalar, *dtypes]
+
+
+def _broadcast_types() -> list:
+    """What rank 0 sends to the others when a run on several ranks resumes."""
+    placeholder = distributed_utils._TensorPlaceholder
+    omegaconf = [DictConfig, ListConfig, Metadata, ContainerMetadata, AnyNode]
+    return [*omegaconf, placeholder, collections.defaultdict, typing.Any, dict, list, int]
+
+
+def _refuse_clearly(load):
+    """Wrap ``load_checkpoint_to_cpu``: what cannot be loaded safely ends in one line."""
+
+    @functools.wraps(load)
+    def load_or_refuse(path, *args, **kwargs):
+        try:
+            return load(path, *args, **kwargs)
+        except pickle.UnpicklingError as error:
+            raise UserError(
+                f"{path}: refused, since it holds more than weights and settings ({_culprit(error)}); "
+                "it could run any program when loaded: use a checkpoint from a source you trust"
+            ) from error
+        except (EOFError, RuntimeError) as error:
+            if not isinstance(error, EOFError) and "zip" not in str(error).lower():
+                raise
+            raise UserError(
+                f"{path}: cut short or not a checkpoint ({str(error).splitlines()[0][:120]}); "
+                "use another one of the run, such as checkpoint_last.pt or an earlier epoch's"
+            ) from error
+
+    load_or_refuse.refuses_clearly = True
+    return load_or_refuse
+
+
+def _culprit(error: Exception) -> str:
+    """The forbidden name in torch's long message."""
+    for line in str(error).splitlines():
+        if "GLOBAL" in line or "global" in line:
+            return line.strip()[:160]
+    return str(error).splitlines()[0][:160]
+
+
+def allow() -> None:
+    """Extend torch's allow-list and give refusals one clear line."""
+    torch.serialization.add_safe_globals([argparse.Namespace, *_numpy_types(), *_broadcast_types()])
+    if not getattr(checkpoint_utils.load_checkpoint_to_cpu, "refuses_clearly", False):
+        checkpoint_utils.load_checkpoint_to_cpu = _refuse_clearly(
+            checkpoint_utils.load_checkpoint_to_cpu
+        )

@@ -1,0 +1,196 @@
+"""The evidence lower bound: token NLL plus the weighted KL of the latents (Liang et al. 2022, Eq. 9-11).
+
+Units: losses as fairseq logs them (base 2, a token), each KL in nats a sentence.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from fairseq.criterions import register_criterion
+from fairseq.criterions.label_smoothed_cross_entropy import (
+    LabelSmoothedCrossEntropyCriterion,
+    LabelSmoothedCrossEntropyCriterionConfig,
+)
+from fairseq.dataclass import ChoiceEnum
+from fairseq.logging import metrics
+from torch import Tensor
+
+from fairseq_vhm.criterions.collapse import CollapseWatch
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.latent import LATENTS, KLSchedule, LatentBundle, free_bits
+from fairseq_vhm.latent.annealing import KL_SCHEDULES
+
+TASKS = ("cls", "mt", "ms")
+ACTIVE_UNIT_VARIANCE = 0.01  # Burda et al. (2016), section 5: Var_x(E_q[z]) > 0.01
+
+
+@dataclass
+class ElboCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
+    """Flags of ``--criterion elbo``."""
+
+    kl_schedule: ChoiceEnum(KL_SCHEDULES) = field(
+        default="linear", metadata={"help": "how the weight of the KL rises"}
+    )
+    kl_anneal_steps: int = field(
+        default=400_000, metadata={"help": "updates until the weight of the KL is at its maximum"}
+    )
+    kl_max_weight: float = field(default=1.0, metadata={"help": "maximum weight of the KL"})
+    free_bits: float = field(
+        default=0.0, metadata={"help": "nats of each latent's KL, a sentence, that cost nothing"}
+    )
+    local_kl: bool = field(
+        default=False,
+        metadata={"help": "charge the KL of z_mt, z_ms on CLS batches too: a bound on p(Y_cls | X_cls)"},
+    )
+    kl_normalization: ChoiceEnum(["sum", "released"]) = field(
+        default="sum",
+        metadata={
+            "help": "sum: KL and NLL are both summed over the batch and divided alike; released: mean "
+            "KL a sentence against mean NLL a token, as in the released code"
+        },
+    )
+
+
+@register_criterion("elbo", dataclass=ElboCriterionConfig)
+class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
+    """Negative ELBO of a model whose extra outputs hold a :class:`LatentBundle` as ``latents``.
+
+    In training the KL has the schedule's weight at the current update; in validation it has
+    ``--kl-max-weight`` throughout, so that validation losses can be compared along a run.
+    """
+
+    def __init__(
+        self,
+        task,
+        sentence_avg,
+        label_smoothing,
+        ignore_prefix_size,
+        report_accuracy,
+        kl_schedule,
+        kl_anneal_steps,
+        kl_max_weight,
+        free_bits,
+        local_kl,
+        kl_normalization,
+    ):
+        super().__init__(task, sentence_avg, label_smoothing, ignore_prefix_size, report_accuracy)
+        if kl_normalization == "released" and sentence_avg:
+            raise UserError(
+                "--kl-normalization released weighs a mean KL a sentence against a mean NLL a token, "
+                "which --sentence-avg does not take: drop one of the two"
+            )
+        if min(kl_anneal_steps, kl_max_weight, free_bits) < 0:
+            raise UserError("--kl-anneal-steps, --kl-max-weight and --free-bits must not be negative")
+        self.schedule = KLSchedule(str(kl_schedule), kl_anneal_steps, kl_max_weight)
+        self.free_bits = free_bits
+        self.local_kl = local_kl
+        self.kl_normalization = kl_normalization
+        self.collapse_watch = CollapseWatch()
+
+    def forward(self, model, sample: dict, reduce: bool = True):
+        """Loss, sample size and logging outputs of one mini-batch of one task."""
+        net_output = model(**sample["net_input"], target=sample["target"])
+        loss, nll_loss = self.compute_loss(model, net_output, sample, reduce=reduce)
+        task, latents = sample["net_input"]["task"], net_output[1]["latents"]
+        weight = self.kl_weight(model)
+        kls = {name: latents[name].kl() for name in self.charged(latents, task)}
+        loss = loss + weight * self._kl_scale(sample) * self._penalty(kls, loss)
+        sample_size = sample["nsentences"] if self.sentence_avg else sample["ntokens"]
+        log = {
+            "loss": loss.data,
+            "nll_loss": nll_loss.data,
+            "ntokens": sample["ntokens"],
+            "nsentences": sample["nsentences"],
+            "sample_size": sample_size,
+        }
+        log |= self._log_of_task(log, task)
+        log |= self._log_of_latents(kls, latents, model.latent_sizes, nll_loss)
+        log |= {"kl_weight": weight, "batches": 1}
+        if self.report_accuracy:
+            log["n_correct"], log["total"] = self.compute_accuracy(model, net_output, sample)
+        return loss, sample_size, log
+
+    def kl_weight(self, model) -> float:
+        """lambda: the schedule's at the model's update in training, its maximum in validation."""
+        return self.schedule.weight(model.num_updates) if model.training else self.schedule.max_weight
+
+    def charged(self, latents: LatentBundle, task: str) -> tuple[str, ...]:
+        """The latents whose KL counts on this task.
+
+        Those that enter its decoder and the task's own; with ``--local-kl`` also those that only feed
+        z_cls.
+        """
+        return tuple(
+            name
+            for name in latents.with_kl()
+            if self.local_kl or name == task or name in latents.decoder_latents
+        )
+
+    def _penalty(self, kls: dict[str, Tensor], like: Tensor) -> Tensor:
+        """Sum over sentences and latents, in nats, of what exceeds the free bits' floor."""
+        return sum((free_bits(kl, self.free_bits).sum() for kl in kls.values()), like.new_zeros(()))
+
+    def _kl_scale(self, sample: dict) -> float:
+        released = self.kl_normalization == "released"
+        return sample["ntokens"] / sample["nsentences"] if released else 1.0
+
+    @staticmethod
+    def _log_of_task(log: dict, task: str) -> dict:
+        """The same sums again for each task.
+
+        The other tasks get zeros of the same kind, since ranks that meet different tasks in the same
+        validation step must send the same keys from the same device.
+        """
+        keys = ("loss", "nll_loss", "ntokens", "sample_size")
+        return {f"{key}_{t}": log[key] if t == task else log[key] * 0 for t in TASKS for key in keys}
+
+    def _log_of_latents(
+        self, kls: dict[str, Tensor], latents: LatentBundle, sizes: dict[str, int], like: Tensor
+    ) -> dict:
+        """KL sums and, in validation, the moments of the posterior means (for active units)."""
+        log: dict = {}
+        for name, size in sizes.items():
+            charged = name in kls
+            log[f"kl_{name}"] = kls[name].sum().data if charged else like.new_zeros(())
+            log[f"kl_{name}_sentences"] = kls[name].numel() if charged else 0
+            if not self.training:
+                mean = like.new_zeros(1, size, dtype=torch.double)
+                if charged:
+                    mean = latents[name].posterior.mean.double()
+                log[f"au_{name}_sum"] = mean.sum(dim=0)
+                log[f"au_{name}_squares"] = (mean**2).sum(dim=0)
+        return log
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs: list[dict]) -> None:
+        """Aggregate the sums above over ranks and micro-batches into fairseq's meters."""
+        super().reduce_metrics(logging_outputs)
+
+        def total(key: str):
+            return sum(log.get(key, 0) for log in logging_outputs)
+
+        for task in TASKS:
+            if tokens := total(f"ntokens_{task}"):
+                size = total(f"sample_size_{task}")
+                loss, nll = total(f"loss_{task}"), total(f"nll_loss_{task}")
+                metrics.log_scalar(f"loss_{task}", loss / size / math.log(2), size, round=3)
+                metrics.log_scalar(f"nll_loss_{task}", nll / tokens / math.log(2), tokens, round=3)
+        if batches := total("batches"):
+            metrics.log_scalar("kl_weight", total("kl_weight") / batches, batches, round=4)
+        for name in LATENTS:
+            if sentences := total(f"kl_{name}_sentences"):
+                metrics.log_scalar(f"kl_{name}", total(f"kl_{name}") / sentences, sentences, round=4)
+                if any(f"au_{name}_sum" in log for log in logging_outputs):
+                    cls._log_active_units(name, total, sentences)
+
+    @staticmethod
+    def _log_active_units(name: str, total, sentences: int) -> None:
+        metrics.log_scalar(f"_au_{name}_mean", total(f"au_{name}_sum") / sentences, sentences)
+        metrics.log_scalar(f"_au_{name}_square", total(f"au_{name}_squares") / sentences, sentences)
+
+        def active_units(meters) -> int:
+            variance = meters[f"_au_{name}_square"].avg - meters[f"_au_{name}_mean"].avg ** 2
+            return int((variance > ACTIVE_UNIT_VARIANCE).sum())
+
+        metrics.log_derived(f"au_{name}", active_units)

@@ -1,0 +1,124 @@
+"""What fairseq reads wrongly without a word, found before training from the files themselves.
+
+A missing target, sides of unequal length, files cut short, dictionaries that differ or do not belong to
+the data: each ends in one line that names the file and the remedy.
+"""
+
+import filecmp
+import logging
+import os
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from fairseq.data.indexed_dataset import MMapIndexedDataset, _code_to_dtype
+
+from fairseq_vhm.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+AGAIN = "run fairseq-preprocess (or vhm prepare) again"
+_MAGIC = MMapIndexedDataset.Index._HDR_MAGIC
+_HEADER = struct.Struct("<9sQBQ")  # magic, version, code of the ids' type, number of texts
+_SCAN_WHOLE = 1 << 28  # bytes; larger files are sampled for ids beyond the dictionary
+_SAMPLES = 4096
+
+
+@dataclass(frozen=True)
+class BinarisedText:
+    """One side of a split as ``fairseq-preprocess`` wrote it.
+
+    Args:
+        prefix: path without ``.bin`` / ``.idx``.
+        sizes: lengths of the texts in tokens, EOS included.
+        dtype: of the token ids.
+    """
+
+    prefix: str
+    sizes: np.ndarray
+    dtype: np.dtype
+
+    def largest_id(self) -> int:
+        """The largest token id (in files beyond 256 MiB: of 4,096 texts spread over the file)."""
+        tokens = np.memmap(self.prefix + ".bin", dtype=self.dtype, mode="r")
+        if tokens.nbytes <= _SCAN_WHOLE:
+            return int(tokens.max())
+        ends = np.cumsum(self.sizes, dtype=np.int64)
+        chosen = np.linspace(0, len(ends) - 1, _SAMPLES).astype(int)
+        return max(int(tokens[ends[i] - self.sizes[i] : ends[i]].max()) for i in chosen)
+
+
+def read_binarised(prefix: str) -> BinarisedText | None:
+    """Check ``prefix.idx`` against its own header and ``prefix.bin``.
+
+    Returns:
+        What the files hold, or ``None`` where they are in another of fairseq's formats than mmap.
+
+    Raises:
+        UserError: a file is missing, empty or cut short.
+    """
+    for extension in (".idx", ".bin"):
+        if not os.path.exists(prefix + extension):
+            raise UserError(f"{prefix}{extension}: missing; {AGAIN}")
+    with open(prefix + ".idx", "rb") as index:
+        header = index.read(_HEADER.size)
+        if not header.startswith(_MAGIC) and not _MAGIC.startswith(header):
+            return None
+        if len(header) < _HEADER.size:
+            raise UserError(f"{prefix}.idx: empty or cut short; {AGAIN}")
+        _, _, code, count = _HEADER.unpack(header)
+        sizes = np.frombuffer(index.read(4 * count), dtype=np.int32)
+    if os.path.getsize(prefix + ".idx") != _HEADER.size + 12 * count:
+        raise UserError(f"{prefix}.idx: cut short ({count:,} texts announced); {AGAIN}")
+    if code not in _code_to_dtype:
+        raise UserError(f"{prefix}.idx: unknown type {code} of token ids (corrupted?); {AGAIN}")
+    dtype = np.dtype(_code_to_dtype[code])
+    expected, found = int(sizes.sum(dtype=np.int64)) * dtype.itemsize, os.path.getsize(prefix + ".bin")
+    if found != expected:
+        raise UserError(
+            f"{prefix}.bin: {found:,} bytes where its index announces {expected:,} (cut short?); {AGAIN}"
+        )
+    if count == 0:
+        raise UserError(f"{prefix}.bin: holds no text; {AGAIN}")
+    return BinarisedText(prefix, sizes, dtype)
+
+
+def check_pair(source_prefix: str, target_prefix: str, dictionary_size: int, dictionary: str) -> None:
+    """Check both sides of a split, their equal length, and that the dictionary covers them.
+
+    Raises:
+        UserError: names the file and the remedy.
+    """
+    source, target = read_binarised(source_prefix), read_binarised(target_prefix)
+    if source is None or target is None:
+        return
+    if len(source.sizes) != len(target.sizes):
+        raise UserError(
+            f"{target_prefix}.bin: {len(target.sizes):,} texts, but {source_prefix}.bin has "
+            f"{len(source.sizes):,}: source and target must be line-aligned; mend the text and {AGAIN}"
+        )
+    for side in (source, target):
+        if (largest := side.largest_id()) >= dictionary_size:
+            raise UserError(
+                f"{side.prefix}.bin: token id {largest} is beyond {dictionary} "
+                f"({dictionary_size} symbols): it was made with another dictionary; {AGAIN}"
+            )
+        if empty := int((side.sizes <= 1).sum()):
+            logger.warning(f"{side.prefix}.bin: {empty:,} empty texts among {len(side.sizes):,}")
+
+
+def check_dictionaries(paths: list[str]) -> None:
+    """Check that there is one joined dictionary, the same in all folders.
+
+    Raises:
+        UserError: names the first file that is missing or differs.
+    """
+    for path in paths:
+        if not os.path.exists(path):
+            raise UserError(f"{path}: missing; {AGAIN}")
+        if not filecmp.cmp(paths[0], path, shallow=False):
+            raise UserError(
+                f"{path} differs from {paths[0]}: cls, mt and ms need one joined dictionary; "
+                "run fairseq-preprocess with --joined-dictionary and then with --srcdict and --tgtdict, "
+                "or vhm prepare"
+            )

@@ -1,0 +1,160 @@
+"""From ``DATA/{cls,mt,ms}`` as ``fairseq-preprocess`` writes it to checked pairs."""
+
+import itertools
+import logging
+import os
+from dataclasses import dataclass
+
+from fairseq.data import Dictionary, data_utils
+from fairseq.tasks.translation import load_langpair_dataset
+
+from fairseq_vhm.data.checks import AGAIN, check_dictionaries, check_pair
+from fairseq_vhm.data.pairs import CutDataset, TaskPairs, few_shot_subset
+from fairseq_vhm.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+TASKS = ("cls", "mt", "ms")
+
+
+def task_tag(task: str) -> str:
+    """The dictionary symbol that names a task to the model."""
+    return f"<{task}>"
+
+
+@dataclass
+class TaskFolder:
+    """One task's folder and its language pair."""
+
+    task: str
+    path: str
+    source: str
+    target: str
+
+    @classmethod
+    def find(cls, root: str, task: str, source: str | None = None, target: str | None = None):
+        """The folder of ``task`` below ``root``; languages are read off its files unless given.
+
+        Raises:
+            UserError: the folder or its files are missing.
+        """
+        path = os.path.join(root, task)
+        if not os.path.isdir(path):
+            raise UserError(
+                f"{path}: missing; DATA needs a folder made by fairseq-preprocess for each of --tasks "
+                "(see vhm prepare), or leave the task out of --tasks"
+            )
+        if source is None or target is None:
+            source, target = data_utils.infer_language_pair(path)
+        if source is None or target is None:
+            raise UserError(f"{path}: holds no SPLIT.SRC-TGT.SRC.idx file; {AGAIN}")
+        return cls(task, path, source, target)
+
+    @property
+    def dictionaries(self) -> list[str]:
+        return [os.path.join(self.path, f"dict.{lang}.txt") for lang in (self.source, self.target)]
+
+    def prefix(self, split: str, language: str) -> str:
+        """Path of one side of a split, without extension."""
+        return os.path.join(self.path, f"{split}.{self.source}-{self.target}.{language}")
+
+    def splits(self, split: str, combine: bool) -> list[str]:
+        """``train`` and, combined, ``train1``, ``train2``, ... as far as they exist."""
+        def exists(part: str) -> bool:
+            return os.path.exists(self.prefix(part, self.source) + ".idx")
+
+        more = (f"{split}{k}" for k in itertools.count(1)) if combine else ()
+        return [split, *itertools.takewhile(exists, more)]
+
+
+def load_dictionary(folders: list[TaskFolder]) -> Dictionary:
+    """The one dictionary of all folders, with a tag for each task at its end.
+
+    Raises:
+        UserError: dictionaries are missing or differ.
+    """
+    check_dictionaries([path for folder in folders for path in folder.dictionaries])
+    dictionary = Dictionary.load(folders[0].dictionaries[0])
+    for task in TASKS:
+        dictionary.add_symbol(task_tag(task))
+    return dictionary
+
+
+@dataclass
+class PairOptions:
+    """How pairs are read: limits in tokens (EOS and tag included), tag, padding sides."""
+
+    max_source: int
+    max_target: int | None
+    tag_place: str
+    left_pad_source: bool = True
+    left_pad_target: bool = False
+    dataset_impl: str | None = None
+    combine: bool = False
+    fraction: float = 1.0
+    fraction_seed: int = 1
+
+
+def load_pairs(
+    folder: TaskFolder, split: str, dictionary: Dictionary, options: PairOptions, **extra
+) -> TaskPairs:
+    """One split of one task, checked; texts longer than the limits are cut and counted in the log.
+
+    Raises:
+        UserError: names the file and the remedy.
+    """
+    for part in folder.splits(split, options.combine):
+        sides = [folder.prefix(part, language) for language in (folder.source, folder.target)]
+        check_pair(*sides, len(dictionary) - len(TASKS), folder.dictionaries[0])
+    raw = load_raw(folder, split, dictionary, options)
+    tag = dictionary.index(task_tag(folder.task))
+    source_tag = tag if options.tag_place == "source" else None
+    source = CutDataset(raw.src, options.max_source, source_tag)
+    target = CutDataset(raw.tgt, options.max_target or max(raw.tgt.sizes))
+    _say_cuts(folder, split, source, target)
+    subset = few_shot_subset(len(raw), options.fraction, options.fraction_seed)
+    if subset is not None:
+        logger.info(f"{folder.task} {split}: {len(subset):,} of {len(raw):,} pairs in use (few-shot)")
+    return TaskPairs(
+        folder.task,
+        source,
+        source.sizes,
+        dictionary,
+        target,
+        target.sizes,
+        dictionary,
+        target_tag=tag if options.tag_place == "target" else None,
+        subset=subset,
+        left_pad_source=options.left_pad_source,
+        left_pad_target=options.left_pad_target,
+        shuffle=split.startswith("train"),
+        **extra,
+    )
+
+
+def load_raw(folder: TaskFolder, split: str, dictionary: Dictionary, options: PairOptions):
+    """One split as fairseq reads it, neither tagged nor cut (a ``LanguagePairDataset``)."""
+    return load_langpair_dataset(
+        folder.path,
+        split,
+        folder.source,
+        dictionary,
+        folder.target,
+        dictionary,
+        combine=options.combine,
+        dataset_impl=options.dataset_impl,
+        upsample_primary=1,
+        left_pad_source=options.left_pad_source,
+        left_pad_target=options.left_pad_target,
+        max_source_positions=options.max_source,
+        max_target_positions=options.max_target,
+    )
+
+
+def _say_cuts(folder: TaskFolder, split: str, source: CutDataset, target: CutDataset) -> None:
+    for side, name in ((source, "source"), (target, "target")):
+        if side.cut:
+            logger.info(
+                f"{folder.task} {split}: {side.cut:,} of {len(side):,} {name}s longer than "
+                f"{side.kept:,} tokens were cut there (--max-{name}-positions)"
+            )

@@ -1,0 +1,193 @@
+"""The pairs of the tasks as fairseq datasets."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from fairseq.data import BaseWrapperDataset, Dictionary, FairseqDataset, LanguagePairDataset
+from fairseq.data import data_utils
+from torch import Tensor
+
+from fairseq_vhm.data.plan import RoundRobinPlan, Turn
+
+logger = logging.getLogger(__name__)
+
+TAG_PLACES = ("source", "target", "none")
+
+
+class CutDataset(BaseWrapperDataset):
+    """Texts cut at ``length`` tokens, the last of which stays EOS; a leading ``tag`` may be added.
+
+    ``length`` counts the tag; ``cut`` says how many texts were longer.
+    """
+
+    def __init__(self, dataset, length: int, tag: int | None = None):
+        super().__init__(dataset)
+        self.tag = None if tag is None else torch.LongTensor([tag])
+        self.kept = length - (tag is not None)
+        sizes = np.asarray(dataset.sizes)
+        self.cut = int((sizes > self.kept).sum())
+        self._sizes = np.minimum(sizes, self.kept) + (tag is not None)
+
+    def __getitem__(self, index: int) -> Tensor:
+        item = self.dataset[index]
+        if len(item) > self.kept:
+            item = torch.cat([item[: self.kept - 1], item[-1:]])
+        return item if self.tag is None else torch.cat([self.tag, item])
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return self._sizes
+
+    def num_tokens(self, index: int) -> int:
+        return self._sizes[index]
+
+    def size(self, index: int) -> int:
+        return self._sizes[index]
+
+
+class TaskPairs(LanguagePairDataset):
+    """The (source, target) pairs of one task; a batch names its task in ``net_input``.
+
+    Args:
+        task: ``cls``, ``mt`` or ``ms``.
+        target_tag: id that the decoder starts with in place of EOS (``--task-tag target``).
+        subset: positions of the pairs that are used, for few-shot training; all if absent.
+        summaries: for CLS, the source-language summary of each pair or ``None``, given by position.
+    """
+
+    def __init__(self, task: str, *args, target_tag=None, subset=None, summaries=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.task = task
+        self.target_tag = None if target_tag is None else torch.LongTensor([target_tag])
+        self.subset = subset
+        self.summaries = summaries
+
+    def __getitem__(self, index: int) -> dict:
+        example = super().__getitem__(index)
+        if self.target_tag is not None and example["target"] is not None:
+            shifted = example["target"][:-1]
+            example["prev_output_tokens"] = torch.cat([self.target_tag, shifted])
+        if self.summaries is not None:
+            example["summary"] = self.summaries(index, example["target"])
+        return example
+
+    def collater(self, samples: list[dict], pad_to_length: dict | None = None) -> dict:
+        batch = super().collater(samples, pad_to_length)
+        if batch:
+            batch["net_input"]["task"] = self.task
+        if batch and "summary" in samples[0]:
+            by_id = {s["id"]: s["summary"] for s in samples}
+            texts = [by_id[i] for i in batch["id"].tolist()]
+            pad, eos = self.src_dict.pad(), self.src_dict.eos()
+            batch["net_input"]["summary"] = data_utils.collate_tokens(texts, pad, eos)
+        return batch
+
+    def ordered_indices(self) -> np.ndarray:
+        """Positions of the pairs in use, by length, in random order among equals."""
+        indices = super().ordered_indices()
+        return indices if self.subset is None else indices[np.isin(indices, self.subset)]
+
+
+def few_shot_subset(size: int, fraction: float, seed: int) -> np.ndarray | None:
+    """A random part of ``size`` pairs, the same for a seed; a smaller fraction's part is inside it."""
+    if fraction >= 1:
+        return None
+    order = np.random.default_rng(seed).permutation(size)
+    return np.sort(order[: max(1, round(size * fraction))])
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How pairs are cut into mini-batches: fairseq's own limits."""
+
+    max_tokens: int | None
+    max_sentences: int | None
+    multiple: int
+    seed: int
+
+    def cut(self, pairs: TaskPairs) -> list[np.ndarray]:
+        """The mini-batches of one task's pairs, each an array of positions."""
+        with data_utils.numpy_seed(self.seed):
+            indices = pairs.ordered_indices()
+        return pairs.batch_by_size(
+            indices,
+            max_tokens=self.max_tokens,
+            max_sentences=self.max_sentences,
+            required_batch_size_multiple=self.multiple,
+        )
+
+
+class MultiTaskPairs(FairseqDataset):
+    """The pairs of several tasks, each with a position among all; a batch is of one task."""
+
+    def __init__(self, parts: dict[str, TaskPairs]):
+        self.parts = parts
+        ends = np.cumsum([len(p) for p in parts.values()])
+        self.offsets = dict(zip(parts, [0, *ends[:-1].tolist()], strict=True))
+        self._ends = ends
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> dict:
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        task = list(self.parts)[part]
+        return {**self.parts[task][index - self.offsets[task]], "task": task}
+
+    def collater(self, samples: list[dict]) -> dict:
+        return self.parts[samples[0]["task"]].collater(samples) if samples else {}
+
+    def batches(self, batching: Batching) -> list[np.ndarray]:
+        """All mini-batches, task after task."""
+        return [
+            batch + self.offsets[task]
+            for task, pairs in self.parts.items()
+            for batch in map(np.asarray, batching.cut(pairs))
+        ]
+
+
+class TrainingSteps(FairseqDataset):
+    """What a rank computes at once: the mini-batches of a :class:`RoundRobinPlan`'s step.
+
+    An item is addressed by a :class:`Turn` and is that mini-batch, collated; the collater keeps those
+    of a step apart: ``{"mini_batches": [...]}``.
+    """
+
+    def __init__(self, parts: dict[str, TaskPairs], batching: Batching):
+        self.parts = parts
+        self.mini_batches = {task: batching.cut(pairs) for task, pairs in parts.items()}
+
+    def __len__(self) -> int:
+        return sum(len(batches) for batches in self.mini_batches.values())
+
+    def __getitem__(self, turn: Turn) -> dict:
+        pairs = self.parts[turn.task]
+        chosen = self.mini_batches[turn.task][turn.number]
+        return {**pairs.collater([pairs[int(i)] for i in chosen]), "position": turn.position}
+
+    def collater(self, mini_batches: list[dict]) -> dict:
+        return {"mini_batches": mini_batches} if mini_batches else {}
+
+    def plan(self, schedule: str, ratio: dict[str, int], **settings) -> RoundRobinPlan:
+        """The plan over these mini-batches."""
+        sizes = {task: len(batches) for task, batches in self.mini_batches.items()}
+        return RoundRobinPlan(sizes, schedule, ratio, **settings)
+
+
+class TrainingPairs(FairseqDataset):
+    """The training pairs of all tasks; cut into mini-batches once for a setting, not once an epoch."""
+
+    def __init__(self, parts: dict[str, TaskPairs]):
+        self.parts = parts
+        self._steps: dict[Batching, TrainingSteps] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts.values()))
+
+    def steps(self, batching: Batching) -> TrainingSteps:
+        """What a rank computes at once, under these limits."""
+        if batching not in self._steps:
+            self._steps = {batching: TrainingSteps(self.parts, batching)}
+        return self._steps[batching]

@@ -1,0 +1,36 @@
+"""The source-language summary of a CLS pair, found where the MS data hold the same document."""
+
+import numpy as np
+from torch import Tensor
+
+from fairseq_vhm.errors import UserError
+
+
+class SummaryLookup:
+    """CLS pair -> the MS target of the same document; the CLS target where there is none.
+
+    Args:
+        documents: the CLS sources as binarised (no tag, not cut).
+        ms_documents, summaries: both sides of the MS data, likewise.
+
+    Raises:
+        UserError: no document is in both.
+    """
+
+    def __init__(self, documents, ms_documents, summaries):
+        known = {hash(ms_documents[i].numpy().tobytes()): i for i in range(len(ms_documents))}
+        keys = (hash(documents[i].numpy().tobytes()) for i in range(len(documents)))
+        self.match = np.fromiter((known.get(key, -1) for key in keys), np.int64, len(documents))
+        self.summaries = summaries
+        self.found = int((self.match >= 0).sum())
+        if not self.found:
+            raise UserError(
+                "--cls-local-target summary: no CLS document has a summary in the MS data; "
+                "use --cls-local-target cls, or MS data made from the same documents"
+            )
+
+    def __call__(self, index: int, target: Tensor) -> Tensor:
+        match = int(self.match[index])
+        return target if match < 0 else self.summaries[match]
+
+

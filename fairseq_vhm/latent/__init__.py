@@ -1,0 +1,15 @@
+"""The mathematics of the latents, in plain torch: distributions, KL weight, and what a model hands out."""
+
+from fairseq_vhm.latent.annealing import KLSchedule, free_bits
+from fairseq_vhm.latent.bundle import LATENTS, LatentBundle, LatentVariable
+from fairseq_vhm.latent.gaussian import DiagonalGaussian, kl_divergence
+
+__all__ = [
+    "LATENTS",
+    "DiagonalGaussian",
+    "KLSchedule",
+    "LatentBundle",
+    "LatentVariable",
+    "free_bits",
+    "kl_divergence",
+]

@@ -1,0 +1,55 @@
+"""Sizes of the models: each edits its parent in a few lines, and the user's own flags win."""
+
+from argparse import Namespace
+
+from fairseq.models import register_model_architecture
+from fairseq.models.transformer import base_architecture
+
+from fairseq_vhm.compat import bf16_is_not_tpu
+from fairseq_vhm.models import vhm_transformer as _registered  # noqa: F401  (before its sizes)
+from fairseq_vhm.models.config import VHMConfig
+
+
+def _set(args: Namespace, **defaults) -> None:
+    for name, value in defaults.items():
+        setattr(args, name, getattr(args, name, value))
+
+
+@register_model_architecture("vhm_transformer", "vhm_transformer")
+def vhm_transformer(args: Namespace) -> None:
+    """Transformer Base of the paper: 6+6 layers, width 512, 2048 in the FFN, 8 heads; pre-norm."""
+    bf16_is_not_tpu(args)
+    VHMConfig.fill(args)
+    pre_norm = not args.post_norm
+    _set(args, encoder_normalize_before=pre_norm, decoder_normalize_before=pre_norm)
+    base_architecture(args)
+
+
+@register_model_architecture("vhm_transformer", "vhm_transformer_tiny")
+def vhm_transformer_tiny(args: Namespace) -> None:
+    """For trying on a CPU: 2+2 layers, width 64."""
+    _set(
+        args,
+        encoder_embed_dim=64,
+        encoder_ffn_embed_dim=128,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        latent_dim=32,
+    )
+    vhm_transformer(args)
+
+
+@register_model_architecture("vhm_transformer", "vhm_transformer_big")
+def vhm_transformer_big(args: Namespace) -> None:
+    """Transformer Big: width 1024, 4096 in the FFN, 16 heads, dropout 0.3."""
+    _set(
+        args,
+        encoder_embed_dim=1024,
+        encoder_ffn_embed_dim=4096,
+        encoder_attention_heads=16,
+        decoder_attention_heads=16,
+        dropout=0.3,
+    )
+    vhm_transformer(args)

@@ -1,0 +1,235 @@
+"""VHM: a Transformer whose decoder states meet latent variables (Liang et al., ACL 2022).
+
+The encoder, shared by all tasks, encodes sources and, in training only, targets; its pooled states give
+the latents (:mod:`fairseq_vhm.modules.hierarchy`).  The latents that enter the decoder travel in
+``encoder_out`` so that fairseq's generator computes them once a sentence and reorders them with its
+beams.  With ``--latents none`` this is the paper's MT-MS-CLS.
+"""
+
+from argparse import Namespace
+
+import torch
+from fairseq.models import register_model
+from fairseq.models.transformer import (
+    TransformerConfig,
+    TransformerDecoder,
+    TransformerEncoder,
+    TransformerModel,
+)
+from torch import Tensor
+
+from fairseq_vhm.latent import LatentBundle
+from fairseq_vhm.models.config import VHMConfig
+from fairseq_vhm.modules import LatentFusion, LatentHierarchy, masked_mean
+from fairseq_vhm.modules.hierarchy import Noise
+from fairseq_vhm.modules.pooling import pooling_mask
+
+TASKS = ("cls", "mt", "ms")
+
+
+def build_hierarchy(config: VHMConfig, width: int) -> LatentHierarchy | None:
+    """The latents that the settings ask for, or ``None`` for ``--latents none``."""
+    if not config.latent_names:
+        return None
+    return LatentHierarchy(
+        width,
+        config.latent_dim,
+        config.latent_names,
+        hierarchical=not config.no_hierarchy,
+        network={
+            "layers": config.latent_mlp_layers,
+            "hidden": config.hidden,
+            "head": config.latent_head,
+        },
+        noise=config.latent_noise,
+        cls_prior_locals=config.cls_prior_locals,
+        local_decoder_latents=config.latent_projection != "none",
+    )
+
+
+def build_fusion(config: VHMConfig, width: int, hierarchy: LatentHierarchy | None) -> LatentFusion | None:
+    """Eq. 8 for every task whose decoder meets latents."""
+    if hierarchy is None:
+        return None
+    inputs = {
+        task: config.latent_dim * len(hierarchy.decoder_latents(task))
+        for task in TASKS
+        if hierarchy.decoder_latents(task)
+    }
+    shared = config.latent_projection == "shared"
+    return LatentFusion(width, inputs, shared, config.latent_activation)
+
+
+class VHMEncoder(TransformerEncoder):
+    """fairseq's encoder with the latents of its input.
+
+    ``encoder_out`` gains ``latent`` (list of one (B x D) tensor, the joined latents of this task's
+    decoder; empty without any), ``task`` and ``bundle`` (a :class:`LatentBundle`).
+    """
+
+    def __init__(self, args: Namespace, dictionary, embed_tokens):
+        super().__init__(args, dictionary, embed_tokens)
+        config = VHMConfig.of(args)
+        self.pooling = config.latent_pooling
+        self.hierarchy = build_hierarchy(config, embed_tokens.embedding_dim)
+        tags = [dictionary.index(f"<{task}>") for task in TASKS]
+        special = [i for i in (dictionary.eos(), *tags) if i != dictionary.unk()]
+        self.register_buffer("special_tokens", torch.tensor(special), persistent=False)
+
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor | None = None,
+        return_all_hiddens: bool = False,
+        token_embeddings: Tensor | None = None,
+        task: str = "cls",
+        target: Tensor | None = None,
+        summary: Tensor | None = None,
+        latent_noise: Noise | None = None,
+    ) -> dict:
+        """Encode a batch and infer its latents.
+
+        Args:
+            src_tokens: (B x T).
+            task: the batch's task, ``cls``, ``mt`` or ``ms``.
+            target: (B x T') tokens of the target: latents are then drawn from their posteriors.
+            summary: (B x T'') source-language summaries of a CLS batch (``--cls-local-target summary``).
+            latent_noise: name -> (B x D) standard normal noise for draws from the priors; without it
+                (and without a target) each latent is its prior's mean.
+        """
+        out = super().forward(src_tokens, src_lengths, return_all_hiddens, token_embeddings)
+        bundle = LatentBundle()
+        if self.hierarchy is not None:
+            h_x = self._pool(out, src_tokens)
+            if target is None:
+                bundle = self.hierarchy.infer(h_x, task, latent_noise)
+            else:
+                h_y = self._encode_and_pool(target)
+                bundle = self.hierarchy(h_x, h_y, task, self._views(h_x, h_y, summary))
+        joined = [bundle[name].z for name in bundle.decoder_latents]
+        out["latent"] = [torch.cat(joined, dim=-1)] if joined else []
+        out["task"] = [task]
+        out["bundle"] = bundle
+        return out
+
+    def _views(self, h_x: Tensor, h_y: Tensor, summary: Tensor | None) -> dict | None:
+        """MT reads (summary, Y) and MS reads (X, summary), where there is a summary."""
+        if summary is None:
+            return None
+        h_s = self._encode_and_pool(summary)
+        return {"mt": (h_s, h_y), "ms": (h_x, h_s)}
+
+    def _encode_and_pool(self, tokens: Tensor) -> Tensor:
+        return self._pool(super().forward(tokens), tokens)
+
+    def _pool(self, out: dict, tokens: Tensor) -> Tensor:
+        mask = pooling_mask(tokens, self.pooling, self.padding_idx, self.special_tokens)
+        return masked_mean(out["encoder_out"][0], mask)
+
+    def reorder_encoder_out(self, encoder_out: dict, new_order: Tensor) -> dict:
+        """Beams carry the latent of their own sentence (fairseq drops keys that it does not know)."""
+        reordered = super().reorder_encoder_out(encoder_out, new_order)
+        reordered["latent"] = [z.index_select(0, new_order) for z in encoder_out["latent"]]
+        reordered["task"] = encoder_out["task"]
+        return reordered
+
+
+class VHMDecoder(TransformerDecoder):
+    """fairseq's decoder with Eq. 8 between its last layer and the output projection."""
+
+    def __init__(self, args: Namespace, dictionary, embed_tokens, **kwargs):
+        super().__init__(args, dictionary, embed_tokens, **kwargs)
+        config = VHMConfig.of(args)
+        hierarchy = build_hierarchy(config, self.embed_dim)
+        self.fusion = build_fusion(config, self.output_embed_dim, hierarchy)
+
+    def extract_features(self, prev_output_tokens: Tensor, encoder_out: dict | None, *args, **kwargs):
+        """Decoder states after Eq. 8 (B x T x C), and fairseq's extra outputs."""
+        x, extra = super().extract_features(prev_output_tokens, encoder_out, *args, **kwargs)
+        if encoder_out and encoder_out["latent"]:
+            x = self.fusion(x, encoder_out["latent"][0], encoder_out["task"][0])
+        return x, extra
+
+
+@register_model("vhm_transformer")
+class VHMTransformerModel(TransformerModel):
+    """Transformer with VHM's latents; see :class:`~fairseq_vhm.models.config.VHMConfig` for its flags."""
+
+    num_updates = 0
+
+    @classmethod
+    def hub_models(cls) -> dict:
+        return {}
+
+    @classmethod
+    def add_args(cls, parser) -> None:
+        super().add_args(parser)
+        VHMConfig.add_args(parser)
+
+    @classmethod
+    def build_model(cls, args: Namespace, task):
+        VHMConfig.fill(args)
+        config = VHMConfig.of(args)
+        share = config.share_encoder_decoder_embeddings
+        if share and task.source_dictionary != task.target_dictionary:
+            raise ValueError("--share-encoder-decoder-embeddings requires a joined dictionary")
+        model = super().build_model(args, task)
+        if share:
+            model.decoder.embed_tokens = model.encoder.embed_tokens
+        return model
+
+    @classmethod
+    def build_encoder(cls, cfg: TransformerConfig, src_dict, embed_tokens) -> VHMEncoder:
+        return VHMEncoder(cfg, src_dict, embed_tokens)
+
+    @classmethod
+    def build_decoder(cls, cfg: TransformerConfig, tgt_dict, embed_tokens) -> VHMDecoder:
+        return VHMDecoder(cfg, tgt_dict, embed_tokens, no_encoder_attn=cfg.no_cross_attention)
+
+    @classmethod
+    def from_pretrained(cls, model_name_or_path, checkpoint_file="checkpoint_best.pt", **kwargs):
+        """Load a trained model, as fairseq's users know it, with ``.summarize(list of texts)`` added."""
+        from fairseq_vhm.generation.hub import load
+
+        return load(cls, model_name_or_path, checkpoint_file, **kwargs)
+
+    @property
+    def latent_sizes(self) -> dict[str, int]:
+        """Dimension of each latent, by name."""
+        hierarchy = self.encoder.hierarchy
+        return {} if hierarchy is None else dict.fromkeys(hierarchy.names, hierarchy.latent_dim)
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """The update that a criterion's schedules go by."""
+        super().set_num_updates(num_updates)
+        self.num_updates = num_updates
+
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor,
+        prev_output_tokens: Tensor,
+        task: str = "cls",
+        target: Tensor | None = None,
+        summary: Tensor | None = None,
+        latent_noise: Noise | None = None,
+        **decoder_options,
+    ):
+        """Logits (B x T x V) of the decoder fed with ``prev_output_tokens``, and its extra outputs.
+
+        With ``target`` the latents come from their posteriors, else from their priors; the extra
+        outputs hold them as ``latents``, a :class:`~fairseq_vhm.latent.LatentBundle`.
+        """
+        encoder_out = self.encoder(
+            src_tokens,
+            src_lengths=src_lengths,
+            task=task,
+            target=target,
+            summary=summary,
+            latent_noise=latent_noise,
+        )
+        logits, extra = self.decoder(
+            prev_output_tokens, encoder_out=encoder_out, src_lengths=src_lengths, **decoder_options
+        )
+        extra["latents"] = encoder_out["bundle"]
+        return logits, extra

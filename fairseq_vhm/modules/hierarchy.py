@@ -1,0 +1,119 @@
+"""Which latent feeds which: z_mt and z_ms from X and Y, z_cls from them (Liang et al. 2022, Eq. 2-7).
+
+This file alone knows the graph and its switches (Table 5's ablations).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_vhm.latent import LATENTS, DiagonalGaussian, LatentBundle, LatentVariable
+from fairseq_vhm.modules.latent_nets import LatentNetwork
+
+LOCAL = ("mt", "ms")
+NOISE = ("normal", "uniform")
+"""``uniform``: on [0, 1), as the released code draws; its mean is not 0."""
+
+Noise = dict[str, Tensor]
+Views = dict[str, tuple[Tensor, Tensor]]
+
+
+class LatentHierarchy(nn.Module):
+    """The latents of a model: their networks, and their draws in training and at inference.
+
+    Args:
+        width: C, the width of the pooled sentence vectors h.
+        latent_dim: D.
+        latents: names of the latents there are, a subset of ``mt, ms, cls``.
+        hierarchical: whether z_mt and z_ms condition z_cls; without it (Table 5, row 5) z_cls depends
+            on the document alone and all latents enter the decoder.
+        network: settings of each :class:`LatentNetwork` (``layers``, ``hidden``, ``head``).
+        noise: one of :data:`NOISE`, for training.
+        cls_prior_locals: ``posterior``: the prior of z_cls sees the same posterior draws of z_mt, z_ms
+            as its posterior does; ``prior``: it sees prior draws, as the released code.
+        local_decoder_latents: whether MT and MS decode with their latents.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        latent_dim: int,
+        latents: tuple[str, ...],
+        hierarchical: bool,
+        network: dict,
+        noise: str = "normal",
+        cls_prior_locals: str = "posterior",
+        local_decoder_latents: bool = True,
+    ):
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.names = tuple(n for n in LATENTS if n in latents)
+        self.locals = tuple(n for n in LOCAL if n in latents)
+        self.parents = self.locals if hierarchical and "cls" in latents else ()
+        self.noise = noise
+        self.cls_prior_locals = cls_prior_locals
+        self.local_decoder_latents = local_decoder_latents
+        self.prior, self.posterior = nn.ModuleDict(), nn.ModuleDict()
+        for name in self.names:
+            parents = len(self.parents) * latent_dim if name == "cls" else 0
+            self.prior[name] = LatentNetwork(width + parents, latent_dim, **network)
+            self.posterior[name] = LatentNetwork(2 * width + parents, latent_dim, **network)
+
+    def decoder_latents(self, task: str) -> tuple[str, ...]:
+        """The latents that enter the decoder (Eq. 8) on this task.
+
+        MT and MS: their own.  CLS: z_cls; where there is none, or where the hierarchy is cut, all.
+        """
+        if task != "cls":
+            return (task,) if task in self.names and self.local_decoder_latents else ()
+        return ("cls",) if self.parents or self.names == ("cls",) else self.names
+
+    def required(self, task: str) -> tuple[str, ...]:
+        """The latents that have to be drawn on this task, parents first."""
+        if task != "cls":
+            return (task,) if task in self.names else ()
+        return tuple(n for n in LATENTS if n in {*self.parents, *self.decoder_latents("cls")})
+
+    def infer(self, h_x: Tensor, task: str, noise: Noise | None = None) -> LatentBundle:
+        """Latents from the priors alone, as at test time.
+
+        Args:
+            h_x: pooled document (B x C).
+            noise: name -> standard normal noise (B x at least D) for a draw; ``None`` for the mean.
+        """
+        drawn: dict[str, LatentVariable] = {}
+        for name in self.required(task):
+            prior = self.prior[name](h_x, *self._given(name, drawn))
+            z = prior.mean if noise is None else prior.rsample(noise[name][:, : self.latent_dim])
+            drawn[name] = LatentVariable(z, prior=prior)
+        return LatentBundle(drawn, self.decoder_latents(task))
+
+    def forward(
+        self, h_x: Tensor, h_y: Tensor, task: str, views: Views | None = None
+    ) -> LatentBundle:
+        """Latents of a training batch: draws from the posteriors, with priors for the KL.
+
+        Args:
+            h_x, h_y: pooled source and target (B x C).
+            views: for a local latent on CLS, another (source, target) pair to infer it from than
+                (h_x, h_y): the source-language summary, where the corpus has it.
+        """
+        drawn: dict[str, LatentVariable] = {}
+        from_prior: dict[str, LatentVariable] = {}
+        for name in self.required(task):
+            x, y = (views or {}).get(name, (h_x, h_y))
+            given = self._given(name, drawn)
+            posterior = self.posterior[name](x, *given, y)
+            prior_given = given if self.cls_prior_locals == "posterior" else self._given(name, from_prior)
+            prior = self.prior[name](x, *prior_given)
+            drawn[name] = LatentVariable(self._draw(posterior), prior=prior, posterior=posterior)
+            if self.cls_prior_locals == "prior" and name in self.parents:
+                from_prior[name] = LatentVariable(self._draw(prior))
+        return LatentBundle(drawn, self.decoder_latents(task))
+
+    def _given(self, name: str, drawn: dict[str, LatentVariable]) -> list[Tensor]:
+        return [drawn[parent].z for parent in self.parents] if name == "cls" else []
+
+    def _draw(self, distribution: DiagonalGaussian) -> Tensor:
+        if self.noise == "uniform":
+            return distribution.rsample(torch.rand_like(distribution.mean))
+        return distribution.rsample()

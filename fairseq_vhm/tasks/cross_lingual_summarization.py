@@ -1,0 +1,398 @@
+"""CLS, MT and MS trained together in fairseq's own loop, and generation for any one of them."""
+
+import logging
+import os
+import sys
+import zlib
+from dataclasses import replace
+
+import torch
+from fairseq import utils
+from fairseq.data import Dictionary, FairseqDataset
+from fairseq.data.iterators import EpochBatchIterator
+from fairseq.optim.amp_optimizer import AMPOptimizer
+from fairseq.tasks import FairseqTask, register_task
+
+from fairseq_vhm.data.loading import (
+    TASKS,
+    PairOptions,
+    TaskFolder,
+    load_dictionary,
+    load_pairs,
+    load_raw,
+    task_tag,
+)
+from fairseq_vhm.data.pairs import Batching, CutDataset, MultiTaskPairs, TaskPairs, TrainingPairs
+from fairseq_vhm.data.summaries import SummaryLookup
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.generation.draws import latent_noise, merge_draws
+from fairseq_vhm.tasks.config import (
+    CrossLingualSummarizationConfig,
+    check,
+    parse_ratio,
+    parse_tasks,
+)
+from fairseq_vhm.tasks.evaluation import GenerationMetrics
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TAG_PLACE = "source"
+
+
+@register_task("cross_lingual_summarization", dataclass=CrossLingualSummarizationConfig)
+class CrossLingualSummarizationTask(FairseqTask):
+    """Cross-lingual summarization with machine translation and monolingual summarization.
+
+    Training reads ``DATA/{cls,mt,ms}`` and follows a :class:`~fairseq_vhm.data.plan.RoundRobinPlan`.
+    A validation subset ``valid`` holds all tasks, ``valid_cls``, ``valid_mt``, ``valid_ms`` one each.
+    Generation reads ``--eval-task``'s folder alone.
+    """
+
+    cfg: CrossLingualSummarizationConfig
+
+    def __init__(self, cfg: CrossLingualSummarizationConfig, dictionary: Dictionary):
+        super().__init__(cfg)
+        self.dictionary = dictionary
+        self.tasks = parse_tasks(cfg.tasks)
+        self.ratio = parse_ratio(cfg.task_ratio, self.tasks)
+        self.tag_place = cfg.task_tag or DEFAULT_TAG_PLACE
+        self.generation_metrics: GenerationMetrics | None = None
+        self.max_source = cfg.max_source_positions
+        self.interactive_lines = 0
+
+    @classmethod
+    def setup_task(cls, cfg: CrossLingualSummarizationConfig, **kwargs):
+        """Check the settings and read the dictionary that all tasks share."""
+        check(cfg)
+        tasks = parse_tasks(cfg.tasks)
+        present = [t for t in tasks if os.path.isdir(os.path.join(cfg.data, t))] or [cfg.eval_task]
+        folders = {task: cls._folder(cfg, task) for task in present}
+        dictionary = load_dictionary(list(folders.values()))
+        if "cls" in folders:
+            cfg.source_lang, cfg.target_lang = folders["cls"].source, folders["cls"].target
+        logger.info(f"dictionary: {len(dictionary):,} symbols, the tags of the tasks included")
+        return cls(cfg, dictionary)
+
+    @staticmethod
+    def _folder(cfg, task: str) -> TaskFolder:
+        languages = (cfg.source_lang, cfg.target_lang) if task == "cls" else ()
+        return TaskFolder.find(cfg.data, task, *languages)
+
+    @property
+    def source_dictionary(self) -> Dictionary:
+        return self.dictionary
+
+    @property
+    def target_dictionary(self) -> Dictionary:
+        return self.dictionary
+
+    def max_positions(self) -> tuple[int, int]:
+        return self.cfg.max_source_positions, self.cfg.max_target_positions
+
+    # ---- model and criterion -------------------------------------------------------------------
+
+    def build_model(self, cfg, from_checkpoint: bool = False):
+        """Build the model; a checkpoint's model says where it was told the task."""
+        self.tag_place = self._agree_on_tag(getattr(cfg, "task_tag", None))
+        self.max_source = min(self.cfg.max_source_positions, getattr(cfg, "max_source_positions", 1 << 30))
+        if not from_checkpoint:
+            cfg.task_tag = self.tag_place
+        model = super().build_model(cfg, from_checkpoint)
+        self.latent_sizes = getattr(model, "latent_sizes", {})
+        self.summaries_wanted = getattr(cfg, "cls_local_target", "cls") == "summary"
+        if not from_checkpoint:
+            self._check_latents_are_trained()
+        if self.cfg.eval_rouge or self.cfg.eval_bleu:
+            self._prepare_generation_metrics(model)
+        return model
+
+    def _agree_on_tag(self, trained_with: str | None) -> str:
+        asked = self.cfg.task_tag
+        if trained_with and asked and asked != trained_with:
+            raise UserError(
+                f"--task-tag {asked}: the checkpoint was trained with --task-tag {trained_with}; drop the flag"
+            )
+        return trained_with or asked or DEFAULT_TAG_PLACE
+
+    def _check_latents_are_trained(self) -> None:
+        for name in self.latent_sizes:
+            if name not in self.tasks:
+                kept = ",".join(n for n in self.latent_sizes if n in self.tasks) or "none"
+                raise UserError(
+                    f"--latents: z_{name} is trained on {name.upper()} batches, but --tasks is "
+                    f"{','.join(self.tasks)}: add {name} to --tasks, or give --latents {kept}"
+                )
+
+    def _prepare_generation_metrics(self, model) -> None:
+        folder = self._folder(self.cfg, "cls")
+        language = folder.target.split("_")[0]
+        self.generation_metrics = GenerationMetrics(
+            self.dictionary, language, self.cfg.eval_post_process, bleu=self.cfg.eval_bleu
+        )
+        settings = GenerationMetrics.generation_settings(self.cfg.eval_gen_args)
+        self.validation_generator = self.build_generator([model], settings)
+
+    def build_criterion(self, cfg, from_checkpoint: bool = False):
+        """Build the criterion; one that does not know the latents is refused where there are some."""
+        criterion = super().build_criterion(cfg, from_checkpoint)
+        if self.latent_sizes and not hasattr(criterion, "kl_weight"):
+            raise UserError(
+                f"--criterion {cfg._name} never trains the latents {','.join(self.latent_sizes)}: "
+                "use --criterion elbo, or --latents none"
+            )
+        return criterion
+
+    # ---- data ----------------------------------------------------------------------------------
+
+    def load_dataset(self, split, combine=None, epoch=1, task_cfg=None, **kwargs) -> None:
+        """Load a split, checked.
+
+        fairseq's trainer and validator say whether to ``combine`` a split's parts; its generator does
+        not, and gets the pairs of ``--eval-task`` with references as they are.
+        """
+        generating = combine is None
+        parts, base = self._tasks_of_split(split, generating)
+        training = split == self.cfg.train_subset and not generating and task_cfg is None
+        options = self._pair_options(bool(combine), training, generating)
+        pairs = {task: self._load(task, base, options, training) for task in parts}
+        if training:
+            self.datasets[split] = TrainingPairs(pairs)
+        else:
+            self.datasets[split] = MultiTaskPairs(pairs) if len(pairs) > 1 else pairs[parts[0]]
+
+    def _tasks_of_split(self, split: str, generating: bool) -> tuple[tuple[str, ...], str]:
+        base, _, task = split.rpartition("_")
+        if base and task in TASKS:
+            return (task,), base
+        return ((self.cfg.eval_task,) if generating else self.tasks), split
+
+    def _pair_options(self, combine: bool, training: bool, generating: bool) -> PairOptions:
+        return PairOptions(
+            max_source=self.max_source,
+            max_target=None if generating else self.cfg.max_target_positions,
+            tag_place=self.tag_place,
+            left_pad_source=self.cfg.left_pad_source,
+            left_pad_target=self.cfg.left_pad_target,
+            dataset_impl=self.cfg.dataset_impl,
+            combine=combine,
+            fraction=self.cfg.cls_fraction if training else 1.0,
+            fraction_seed=self.cfg.fraction_seed,
+        )
+
+    def _load(self, task: str, split: str, options: PairOptions, training: bool) -> TaskPairs:
+        folder = self._folder(self.cfg, task)
+        extra = {}
+        if task == "cls" and training and self.summaries_wanted:
+            extra["summaries"] = self._summaries(folder, split, options)
+        if task != "cls":
+            options = replace(options, fraction=1.0)
+        return load_pairs(folder, split, self.dictionary, options, **extra)
+
+    def _summaries(self, folder: TaskFolder, split: str, options: PairOptions) -> SummaryLookup:
+        documents = load_raw(folder, split, self.dictionary, options).src
+        ms = load_raw(self._folder(self.cfg, "ms"), split, self.dictionary, options)
+        lookup = SummaryLookup(documents, ms.src, ms.tgt)
+        logger.info(f"cls {split}: {lookup.found:,} of {len(documents):,} documents have an MS summary")
+        return lookup
+
+    def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None) -> TaskPairs:
+        """Raw lines of ``fairseq-interactive`` and of the Python interface, tagged and cut."""
+        tag = self.dictionary.index(task_tag(self.cfg.eval_task))
+        lines = _Lines(src_tokens, src_lengths)
+        source_tag = tag if self.tag_place == "source" else None
+        source = CutDataset(lines, self.max_source, source_tag)
+        return TaskPairs(
+            self.cfg.eval_task,
+            source,
+            source.sizes,
+            self.dictionary,
+            tgt_dict=self.dictionary,
+            left_pad_source=self.cfg.left_pad_source,
+            constraints=constraints,
+        )
+
+    def get_interactive_tokens_and_lengths(self, lines: list[str], encode_fn):
+        """Encode lines; what fairseq would misread without a word is refused, or warned of at a prompt.
+
+        Raises:
+            UserError: an empty line, or one that is not UTF-8.
+        """
+        for line in lines:
+            self.interactive_lines += 1
+            problem = _problem_of(line)
+            if problem and not sys.stdin.isatty():
+                raise UserError(f"input line {self.interactive_lines}: {problem}")
+            if problem:
+                logger.warning(f"{problem}: the output is invented")
+        return super().get_interactive_tokens_and_lengths(lines, encode_fn)
+
+    def get_batch_iterator(self, dataset, **settings) -> EpochBatchIterator:
+        """fairseq's iterator over the plan (training), over all tasks in turn, or over one task."""
+        if not isinstance(dataset, TrainingPairs | MultiTaskPairs):
+            return super().get_batch_iterator(dataset, **settings)
+        batching = Batching(
+            settings.get("max_tokens"),
+            settings.get("max_sentences"),
+            settings.get("required_batch_size_multiple", 1),
+            settings.get("seed", 1),
+        )
+        if isinstance(dataset, MultiTaskPairs):
+            self._check_fits(dataset.parts, batching.max_tokens, "--max-tokens-valid")
+            batches = dataset.batches(batching)
+        else:
+            self._check_fits(dataset.parts, batching.max_tokens, "--max-tokens")
+            dataset, batches = self._plan(dataset, batching, settings)
+        return EpochBatchIterator(
+            dataset=dataset,
+            collate_fn=dataset.collater,
+            batch_sampler=batches,
+            seed=settings.get("seed", 1),
+            num_shards=settings.get("num_shards", 1),
+            shard_id=settings.get("shard_id", 0),
+            num_workers=settings.get("num_workers", 0),
+            epoch=settings.get("epoch", 1),
+            buffer_size=settings.get("data_buffer_size", 0),
+            disable_shuffling=True,
+        )
+
+    def _plan(self, pairs: TrainingPairs, batching: Batching, settings: dict):
+        steps = pairs.steps(batching)
+        plan = steps.plan(
+            self.cfg.task_schedule,
+            self.ratio,
+            seed=batching.seed,
+            shards=settings.get("num_shards", 1),
+            update_freq=tuple(self.cfg.update_freq),
+        )
+        epoch = settings.get("epoch", 1)
+        sizes = ", ".join(f"{task} {count:,}" for task, count in plan.batches.items())
+        logger.info(f"epoch {epoch}: {plan.updates(epoch):,} updates ({sizes} mini-batches)")
+        return steps, lambda _, epoch: list(plan.steps(epoch))
+
+    @staticmethod
+    def _check_fits(parts: dict[str, TaskPairs], max_tokens: int | None, flag: str) -> None:
+        for task, pairs in parts.items():
+            longest = int(pairs.num_tokens_vec(pairs.ordered_indices()).max())
+            if max_tokens and longest > max_tokens:
+                raise UserError(
+                    f"{flag} {max_tokens}: the longest pair of {task} has {longest} tokens; raise it, or "
+                    "lower --max-source-positions and --max-target-positions to cut longer texts"
+                )
+
+    # ---- training and validation ---------------------------------------------------------------
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        """Forward and backward of each mini-batch of a step; losses and sample sizes are summed.
+
+        Dropout and the latents' noise are seeded by the mini-batch's place in its task's stream: they
+        depend neither on the number of ranks nor on what was computed before.
+        """
+        model.train()
+        model.set_num_updates(update_num)
+        total_loss, total_size, logs = 0.0, 0, []
+        for batch in sample["mini_batches"]:
+            utils.set_torch_seed(self._seed_of(batch))
+            with torch.amp.autocast("cuda", enabled=isinstance(optimizer, AMPOptimizer)):
+                loss, size, log = criterion(model, batch)
+            if ignore_grad:
+                loss = loss * 0
+            optimizer.backward(loss)
+            total_loss, total_size = total_loss + loss.detach(), total_size + size
+            logs.append(log)
+        return total_loss, total_size, _summed(logs)
+
+    def _seed_of(self, batch: dict) -> int:
+        place = f"{self.cfg.seed} {batch['net_input']['task']} {batch['position']}"
+        return zlib.crc32(place.encode())
+
+    def optimizer_step(self, optimizer, model, update_num) -> None:
+        """Update; a latent's network that is idle in this update has a gradient of zero.
+
+        One process leaves such gradients ``None`` and its optimizer skips them; legacy_ddp and fp16
+        fill in zeros.  Zeros everywhere make all of them one algorithm.
+        """
+        for parameter in model.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        super().optimizer_step(optimizer, model, update_num)
+
+    def valid_step(self, sample, model, criterion):
+        """Loss with the latents drawn from their posteriors under a fixed seed; ROUGE and BLEU if asked."""
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices):
+            utils.set_torch_seed(self.cfg.seed)
+            loss, size, log = super().valid_step(sample, model, criterion)
+            if self.generation_metrics is not None:
+                log |= self._generate_and_score(sample, model)
+        return loss, size, log
+
+    def _generate_and_score(self, sample: dict, model) -> dict:
+        if sample["net_input"]["task"] != "cls":
+            return self.generation_metrics.empty()
+        hypos = self.inference_step(self.validation_generator, [model], sample)
+        return self.generation_metrics.score(hypos, sample["target"], self.cfg.eval_print_samples)
+
+    def reduce_metrics(self, logging_outputs, criterion) -> None:
+        super().reduce_metrics(logging_outputs, criterion)
+        GenerationMetrics.reduce(logging_outputs)
+        if criterion.training and hasattr(criterion, "collapse_watch"):
+            criterion.collapse_watch.update(logging_outputs)
+
+    # ---- generation ----------------------------------------------------------------------------
+
+    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+        """Decode a batch with the mean of its latents' priors, or with K draws (best score first)."""
+        task = sample["net_input"].get("task", self.cfg.eval_task)
+        start = self.dictionary.index(task_tag(task)) if self.tag_place == "target" else None
+        draws = []
+        for noise in self._noise_of_draws(models, sample["net_input"]["src_tokens"]):
+            net_input = {**sample["net_input"], "task": task, "latent_noise": noise}
+            with torch.no_grad():
+                hypos = generator.generate(
+                    models,
+                    {**sample, "net_input": net_input},
+                    prefix_tokens=prefix_tokens,
+                    constraints=constraints,
+                    **({} if start is None else {"bos_token": start}),
+                )
+            draws.append(hypos)
+        return draws[0] if len(draws) == 1 else merge_draws(draws)
+
+    def _noise_of_draws(self, models, src_tokens):
+        """One noise for each draw; ``None`` stands for the mean."""
+        sizes: dict[str, int] = {}
+        for model in models:
+            for name, size in getattr(model, "latent_sizes", {}).items():
+                sizes[name] = max(size, sizes.get(name, 0))
+        if self.cfg.latent_inference == "mean" or not sizes:
+            yield None
+            return
+        for draw in range(self.cfg.latent_samples):
+            yield latent_noise(src_tokens, self.dictionary.pad(), sizes, self.cfg.seed, draw)
+
+
+class _Lines(FairseqDataset):
+    """Encoded lines with their lengths, as fairseq's datasets wrap them."""
+
+    def __init__(self, lines: list, lengths: list[int]):
+        self.lines, self.sizes = lines, lengths
+
+    def __getitem__(self, index: int):
+        return self.lines[index]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+def _problem_of(line: str) -> str | None:
+    """What is wrong with a line of text that is to be summarised."""
+    if not line.strip():
+        return "empty; remove the line or give it some text"
+    if "\ufffd" in line or any("\ud800" <= c <= "\udfff" for c in line):
+        return "not UTF-8; convert the file, for instance with iconv"
+    return None
+
+
+def _summed(logs: list[dict]) -> dict:
+    """Logging outputs of the mini-batches of a step, added up."""
+    return {key: sum(log[key] for log in logs) for key in logs[0]}

@@ -1,0 +1,117 @@
+"""Validation by real generation: ROUGE and BLEU of beam-search output, summed over batches and ranks."""
+
+import json
+import logging
+from argparse import Namespace
+
+import sacrebleu
+import torch
+from fairseq.data import Dictionary
+from fairseq.logging import metrics
+
+from fairseq_vhm.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+BLEU_ORDER = 4
+ROUGE = ("rouge1", "rouge2", "rougeL")
+
+
+def detect_pieces(dictionary: Dictionary) -> str | None:
+    """How this dictionary's symbols are joined to words: fairseq's name of the post-processing."""
+    symbols = dictionary.symbols
+    if any(s.startswith("▁") for s in symbols):
+        return "sentencepiece"
+    if any(s.endswith("@@") for s in symbols):
+        return "subword_nmt"
+    return None
+
+
+class GenerationMetrics:
+    """Scores of a batch's outputs against its references.
+
+    Args:
+        language: of the target, without suffix (``en``, ``zh``): chooses the tokenisation.
+        post_process: fairseq's name of how pieces are joined; read off the dictionary if ``None``.
+    """
+
+    def __init__(self, dictionary: Dictionary, language: str, post_process: str | None, bleu: bool):
+        self.dictionary = dictionary
+        self.language = language
+        self.post_process = post_process or detect_pieces(dictionary)
+        tokenize = "zh" if language == "zh" else "13a"
+        self.bleu = sacrebleu.BLEU(tokenize=tokenize) if bleu else None
+
+    @staticmethod
+    def generation_settings(text: str) -> Namespace:
+        """``--eval-gen-args`` as fairseq's generator takes it.
+
+        Raises:
+            UserError: not a JSON object.
+        """
+        try:
+            return Namespace(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"--eval-gen-args {text}: not a JSON object such as '{{\"beam\": 4}}' ({error})"
+            ) from error
+
+    def text(self, tokens, unk: str | None = None) -> str:
+        """Token ids as text with its pieces joined."""
+        return self.dictionary.string(tokens.int().cpu(), self.post_process, unk_string=unk)
+
+    def score(self, hypos: list[list[dict]], targets, print_sample: bool) -> dict:
+        """Logging outputs that can be summed: ROUGE sums over sentences, BLEU's counts."""
+        pad = self.dictionary.pad()
+        outputs = [self.text(h[0]["tokens"]) for h in hypos]
+        references = [self.text(t[t.ne(pad)], unk="UNKNOWNTOKENINREF") for t in targets]
+        if print_sample:
+            logger.info(f"example output:    {outputs[0]}")
+            logger.info(f"example reference: {references[0]}")
+        from fairseq_vhm.metrics.rouge import sentence_rouge
+
+        log = dict.fromkeys(ROUGE, 0.0) | {"generated": len(outputs)}
+        for output, reference in zip(outputs, references, strict=True):
+            scores = sentence_rouge(output, reference, self.language)
+            for name in ROUGE:
+                log[name] += scores[name]
+        return log | (self._bleu_counts(outputs, references) if self.bleu else {})
+
+    def empty(self) -> dict:
+        """The same keys for a batch that is not generated, so that ranks agree on them."""
+        log = dict.fromkeys(ROUGE, 0.0) | {"generated": 0}
+        return log | (self._bleu_counts([], []) if self.bleu else {})
+
+    def _bleu_counts(self, outputs: list[str], references: list[str]) -> dict:
+        if not outputs:
+            values = [0] * (2 + 2 * BLEU_ORDER)
+        else:
+            bleu = self.bleu.corpus_score(outputs, [references])
+            values = [bleu.sys_len, bleu.ref_len, *bleu.counts, *bleu.totals]
+        return {"bleu_statistics": torch.tensor(values, dtype=torch.double)}
+
+    @staticmethod
+    def reduce(logging_outputs: list[dict]) -> None:
+        """Put the sums into fairseq's meters: ``rouge1``, ``rouge2``, ``rougeL`` and ``bleu``."""
+        generated = sum(log.get("generated", 0) for log in logging_outputs)
+        if not generated:
+            return
+        for name in ROUGE:
+            total = sum(log.get(name, 0) for log in logging_outputs)
+            metrics.log_scalar(name, total / generated, generated, round=2)
+        statistics = [log["bleu_statistics"] for log in logging_outputs if "bleu_statistics" in log]
+        if statistics:
+            metrics.log_scalar("_bleu_statistics", sum(statistics).cpu())
+            metrics.log_derived("bleu", lambda meters: _bleu(meters["_bleu_statistics"].sum))
+
+
+def _bleu(statistics) -> float:
+    sys_len, ref_len, *counts = [int(v) for v in statistics]
+    bleu = sacrebleu.BLEU.compute_bleu(
+        correct=counts[:BLEU_ORDER],
+        total=counts[BLEU_ORDER:],
+        sys_len=sys_len,
+        ref_len=ref_len,
+        smooth_method="exp",
+    )
+    return round(bleu.score, 2)

@@ -1,0 +1,1 @@
+"""Text as the models see it: segmentation into symbols and back.  Imports neither fairseq nor torch."""

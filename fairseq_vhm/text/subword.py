@@ -1,0 +1,106 @@
+"""Subword segmentation with one joined SentencePiece model (Kudo and Richardson, EMNLP 2018).
+
+The model normalises nothing (``identity``, blanks kept), so ``decode(encode(text)) == text`` for every
+text without lower-casing, characters unknown to the model included.
+"""
+
+import io
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.text.symbols import BLANK, SPECIAL_SYMBOLS, escape, unescape
+
+MODEL_NAME = "spm.model"
+
+# The result of training depends on the number of threads, so it is not the user's --workers.
+_TRAINING_THREADS = 4
+_LONGEST_LINE_BYTES = 1 << 24
+
+
+class SubwordSegmenter:
+    """SentencePiece pieces.  ``lowercase`` is applied before encoding and cannot be undone."""
+
+    kind = "subword"
+
+    def __init__(self, model: Path, lowercase: bool = False) -> None:
+        self.model = Path(model)
+        self.lowercase = lowercase
+        self._processor = None
+
+    @property
+    def processor(self):
+        """The loaded model; read when first needed, so that a segmenter pickles as two settings."""
+        if self._processor is None:
+            self._processor = _load_model(self.model)
+        return self._processor
+
+    def __getstate__(self) -> dict:
+        return {"model": self.model, "lowercase": self.lowercase, "_processor": None}
+
+    def encode(self, text: str, lang: str) -> str:
+        """Symbols of ``text``, one blank between two; ``lang`` does not matter to a joined model."""
+        if self.lowercase:
+            text = text.lower()
+        return " ".join(self.processor.encode(escape(text), out_type=str))
+
+    def decode(self, symbols: str, lang: str) -> str:
+        """The text of ``symbols``: exactly what was encoded."""
+        text = "".join(symbols.split(" ")).replace(BLANK, " ")
+        return unescape(text.removeprefix(" "))
+
+    def vocabulary(self) -> list[str]:
+        """All pieces that can stand in symbol text, without SentencePiece's own special ones."""
+        processor = self.processor
+        pieces = (processor.id_to_piece(number) for number in range(processor.get_piece_size()))
+        return [piece for piece in pieces if piece not in SPECIAL_SYMBOLS]
+
+    def settings(self) -> dict:
+        """What ``Segmenter.load`` needs to build it again."""
+        return {"kind": self.kind, "model": MODEL_NAME, "lowercase": self.lowercase}
+
+
+def train_model(texts: Iterable[str], vocab_size: int, character_coverage: float) -> bytes:
+    """Train one unigram model on ``texts``; equal texts give equal bytes.
+
+    Raises:
+        UserError: the texts cannot carry ``vocab_size`` pieces.
+    """
+    import sentencepiece
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(escape(text) for text in texts),
+            model_writer=model,
+            vocab_size=vocab_size,
+            character_coverage=character_coverage,
+            model_type="unigram",
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            max_sentence_length=_LONGEST_LINE_BYTES,
+            num_threads=_TRAINING_THREADS,
+            minloglevel=2,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise UserError(_training_error(str(error), vocab_size)) from error
+    return model.getvalue()
+
+
+def _training_error(message: str, vocab_size: int) -> str:
+    most = re.search(r"value <= (\d+)", message)
+    if most:
+        return f"--vocab-size {vocab_size} is more than this text can fill: use at most {most[1]}"
+    return f"--vocab-size {vocab_size}: SentencePiece cannot train: {' '.join(message.split())}"
+
+
+def _load_model(path: Path):
+    import sentencepiece
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such SentencePiece model")
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    except (RuntimeError, OSError) as error:
+        raise UserError(f"{path}: not a SentencePiece model") from error

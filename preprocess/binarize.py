@@ -1,0 +1,74 @@
+"""``fairseq-preprocess`` for one task, and what it wrote held against what it was given.
+
+``fairseq-preprocess`` exits 0 on sides of unequal length and on lines that it split in two, so the
+numbers of examples and symbols are read back from its index files.
+"""
+
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_vhm.errors import UserError
+
+_MAGIC = b"MMIDIDX\x00\x00"
+_HEADER = struct.Struct("<QBQ")  # version, code of the number type, examples
+_DTYPES = {4: np.int32, 5: np.int64, 8: np.uint16, 9: np.uint32}
+_UNK = 3
+_BLOCK = 1 << 22
+_LOG = "preprocess.log"
+
+
+@dataclass(frozen=True)
+class Binary:
+    """Contents of one ``.bin``: examples, tokens without the end marks, and unknown ones of them."""
+
+    examples: int
+    tokens: int
+    unknown: int
+
+
+def binarize(
+    prefix: Path,
+    splits: tuple[str, ...],
+    suffixes: tuple[str, str],
+    dictionary: Path,
+    out: Path,
+    workers: int,
+) -> None:
+    """Run ``fairseq-preprocess`` on ``PREFIX.SPLIT.LANG`` into ``out``.
+
+    Raises:
+        UserError: it failed; the message ends with its last line.
+    """
+    source, target = suffixes
+    options = {
+        "--source-lang": source,
+        "--target-lang": target,
+        "--srcdict": dictionary,
+        "--tgtdict": dictionary,
+        "--destdir": out,
+        "--workers": workers,
+        **{f"--{split}pref": f"{prefix}.{split}" for split in splits},
+    }
+    command = [sys.executable, "-m", "fairseq_cli.preprocess"]
+    command += [str(word) for option in options.items() for word in option]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no output"]
+        raise UserError(f"fairseq-preprocess failed on {prefix}.*: {last[0]}")
+    (out / _LOG).unlink(missing_ok=True)
+
+
+def read_binary(prefix: Path) -> Binary:
+    """Count what ``PREFIX.bin`` and ``PREFIX.idx`` hold (fairseq's memory-mapped format)."""
+    with Path(f"{prefix}.idx").open("rb") as index:
+        if index.read(len(_MAGIC)) != _MAGIC:
+            raise UserError(f"{prefix}.idx: not an index of fairseq-preprocess")
+        _version, code, examples = _HEADER.unpack(index.read(_HEADER.size))
+    data = np.memmap(f"{prefix}.bin", dtype=_DTYPES[code], mode="r")
+    unknown = sum(int((data[at : at + _BLOCK] == _UNK).sum()) for at in range(0, len(data), _BLOCK))
+    return Binary(examples, len(data) - examples, unknown)

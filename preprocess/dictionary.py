@@ -1,0 +1,68 @@
+"""One joined dictionary in fairseq's format: ``SYMBOL COUNT`` a line, most frequent first."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.text.symbols import SPECIAL_SYMBOLS
+
+SPECIALS = len(SPECIAL_SYMBOLS)
+
+
+Entries = list[tuple[str, int]]
+
+
+def most_frequent(counts: Counter[str], size: int) -> Entries:
+    """The symbols seen most often, as many as a dictionary of ``size`` has room for beside its 4
+    special ones; equally frequent ones in the order of their characters."""
+    return _ranked(counts)[: size - SPECIALS]
+
+
+def rank_listed(counts: Counter[str], symbols: Iterable[str]) -> Entries:
+    """Exactly ``symbols``, by falling count; unseen ones last, with count 0."""
+    return _ranked({symbol: counts[symbol] for symbol in symbols})
+
+
+def _ranked(counts: Mapping[str, int]) -> Entries:
+    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def write(entries: Entries, path: Path) -> None:
+    """Write a dictionary that ``fairseq.data.Dictionary`` loads."""
+    path.write_text("".join(f"{symbol} {count}\n" for symbol, count in entries), encoding="utf-8")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable dictionary") from error
+
+
+def size_of(path: Path) -> int:
+    """Number of symbols of a dictionary file in fairseq's eyes, its 4 special ones included.
+
+    Raises:
+        UserError: a line is not ``SYMBOL COUNT``, or a symbol stands there twice.
+    """
+    seen = set(SPECIAL_SYMBOLS)
+    for number, line in enumerate(_lines(path), start=1):
+        symbol, _, count = line.rstrip().removesuffix(" #fairseq:overwrite").rpartition(" ")
+        if not symbol or not count.isdigit():
+            raise UserError(f"{path}:{number}: not a line of a dictionary ('SYMBOL COUNT')")
+        if symbol in seen:
+            raise UserError(f"{path}:{number}: '{symbol}' stands there twice")
+        seen.add(symbol)
+    return len(seen)
+
+
+def save_counts(counts: Counter[str], path: Path) -> None:
+    """Keep counts for a later run in the format of a dictionary."""
+    write(sorted(counts.items()), path)
+
+
+def load_counts(path: Path) -> Counter[str]:
+    """Inverse of :func:`save_counts`."""
+    entries = (line.rpartition(" ") for line in _lines(path) if line)
+    return Counter({symbol: int(count) for symbol, _, count in entries})

@@ -1,0 +1,124 @@
+"""Segmenting a file line by line on several cores, in order and in bounded memory.
+
+Truncation: a text of more symbols than the limit keeps its first ``limit`` symbols, and is counted.
+"""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from threading import BoundedSemaphore
+
+from fairseq_vhm.text.segment import Segmenter
+from preprocess.lengths import Lengths
+
+_CHUNK_LINES = 500
+_CHUNKS_A_WORKER = 4
+
+
+@dataclass
+class Encoded:
+    """What was seen while lines were segmented; lengths are those before truncation."""
+
+    lines: int = 0
+    symbols: int = 0
+    truncated: int = 0
+    lengths: Lengths = field(default_factory=Lengths)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, symbols: list[str], limit: int | None) -> list[str]:
+        """Count one text and return what is kept of it."""
+        self.lines += 1
+        self.lengths.add(len(symbols))
+        if limit is not None and len(symbols) > limit:
+            symbols = symbols[:limit]
+            self.truncated += 1
+        self.symbols += len(symbols)
+        self.counts.update(symbols)
+        return symbols
+
+    def merge(self, other: "Encoded") -> None:
+        self.lines += other.lines
+        self.symbols += other.symbols
+        self.truncated += other.truncated
+        self.lengths.merge(other.lengths)
+        self.counts.update(other.counts)
+
+    def summary(self) -> dict:
+        return {
+            "lines": self.lines,
+            "symbols": self.symbols,
+            "truncated": self.truncated,
+            "length": self.lengths.summary(),
+        }
+
+
+Map = Callable[[Callable, Iterator], Iterator]
+
+
+class Encoder:
+    """Segments files with an ordered, lazy ``map`` that may run elsewhere."""
+
+    def __init__(self, ordered_map: Map) -> None:
+        self._map = ordered_map
+
+    def encode_file(self, raw: Path, out: Path, lang: str, limit: int | None) -> Encoded:
+        """Write the symbols of each line of ``raw`` to ``out`` and say what was seen."""
+        total = Encoded()
+        encode = partial(_encode_chunk, lang, limit)
+        with raw.open(encoding="utf-8", newline="\n") as lines, out.open("wb") as written:
+            for block, seen in self._map(encode, _chunks(lines)):
+                written.write(block)
+                total.merge(seen)
+        return total
+
+
+@contextmanager
+def encoder(segmenter: Segmenter, workers: int) -> Iterator[Encoder]:
+    """An :class:`Encoder` whose processes (none for one worker) live as long as the block."""
+    if workers == 1:
+        _start_worker(segmenter)
+        yield Encoder(map)
+        return
+    with multiprocessing.Pool(workers, _start_worker, (segmenter,)) as pool:
+        yield Encoder(partial(_bounded_imap, pool, workers * _CHUNKS_A_WORKER))
+
+
+def _bounded_imap(pool, most: int, function: Callable, items: Iterator) -> Iterator:
+    """``pool.imap`` that reads its input only ``most`` items ahead of what was taken from it."""
+    slots = BoundedSemaphore(most)
+
+    def admitted():
+        for item in items:
+            slots.acquire()
+            yield item
+
+    for result in pool.imap(function, admitted()):
+        slots.release()
+        yield result
+
+
+def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(islice(lines, _CHUNK_LINES)):
+        yield chunk
+
+
+_segmenter: Segmenter | None = None
+
+
+def _start_worker(segmenter: Segmenter) -> None:
+    global _segmenter
+    _segmenter = segmenter
+
+
+def _encode_chunk(lang: str, limit: int | None, lines: list[str]) -> tuple[bytes, Encoded]:
+    seen = Encoded()
+    kept = []
+    for line in lines:
+        symbols = _segmenter.encode(line.removesuffix("\n"), lang).split(" ")
+        kept.append(" ".join(seen.add(symbols, limit)) + "\n")
+    return "".join(kept).encode(), seen

@@ -1,0 +1,87 @@
+"""Bytes of one line to text, and everything that can be wrong with them.
+
+Lines end in ``\\n`` or ``\\r\\n``; blanks at both ends are not part of a text; nothing else is changed.
+What would add lines or end a text in a program that reads the line later is refused here.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fairseq_vhm.errors import UserError
+
+_BOM = b"\xef\xbb\xbf"
+_LINE_BREAKING = {
+    "\r": "carriage return inside a line",
+    "\0": "NUL character",
+    "\x0b": "line-breaking character U+000B",
+    "\x0c": "line-breaking character U+000C",
+    "\x1c": "line-breaking character U+001C",
+    "\x1d": "line-breaking character U+001D",
+    "\x1e": "line-breaking character U+001E",
+    "\x85": "line-breaking character U+0085",
+    "\u2028": "line-breaking character U+2028",
+    "\u2029": "line-breaking character U+2029",
+}
+_SUSPECTS = frozenset(_LINE_BREAKING)
+
+
+class BadText(ValueError):
+    """A line that is not text; ``reason`` is what it is counted under, ``detail`` says where."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number (from 1) and bytes of each line of ``path``, without its end.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield number, line.removesuffix(b"\n").removesuffix(b"\r")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def to_text(line: bytes) -> str:
+    """The text of a line, blanks at its ends removed; may be empty.
+
+    Raises:
+        BadText: broken UTF-8, a byte order mark, or a character that breaks lines.
+    """
+    if line.startswith(_BOM):
+        raise BadText("byte order mark", "save the file as UTF-8 without BOM")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadText("broken UTF-8", f"byte {error.start + 1} of the line") from error
+    return clean(text)
+
+
+def clean(text: str) -> str:
+    """``text`` without blanks at its ends.
+
+    Raises:
+        BadText: a character that breaks lines.
+    """
+    if not _SUSPECTS.isdisjoint(text):
+        place, char = next((n, c) for n, c in enumerate(text, 1) if c in _SUSPECTS)
+        raise BadText(_LINE_BREAKING[char], f"character {place} of the line")
+    return text.strip()
+
+
+def to_full_text(line: bytes) -> str:
+    """:func:`to_text` of a line that has to say something.
+
+    Raises:
+        BadText: also for an empty line.
+    """
+    text = to_text(line)
+    if not text:
+        raise BadText("empty line")
+    return text

@@ -1,0 +1,122 @@
+"""The folder that a run builds in, so that it can be interrupted, repeated and never half-visible.
+
+A run builds in ``.NAME.partial`` beside its output ``NAME`` and marks every finished stage; a run that
+is repeated goes on after the last mark, and the whole appears under its name with one rename.  What
+was built from other settings or inputs is thrown away.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.text.segment import MANIFEST_NAME
+from preprocess.manifest import hash_tree
+
+_FINGERPRINT = "fingerprint"
+_STAGES = "stages"
+
+
+def is_done(out: Path, fingerprint: str, overwrite: bool) -> bool:
+    """Whether ``out`` already is what a run with this fingerprint makes.
+
+    Raises:
+        UserError: ``out`` is something else and may not be replaced.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    if not (out / MANIFEST_NAME).is_file():
+        raise UserError(f"{out}: exists and was not made by `vhm prepare`; choose another folder")
+    try:
+        made_from = json.loads((out / MANIFEST_NAME).read_text(encoding="utf-8"))[_FINGERPRINT]
+    except (ValueError, KeyError):
+        made_from = None
+    if made_from == fingerprint:
+        return True
+    if not overwrite:
+        raise UserError(
+            f"{out}: was prepared from other settings or inputs; choose another folder,"
+            " or replace it with --overwrite"
+        )
+    return False
+
+
+class Workspace:
+    """The partial folder of one run."""
+
+    def __init__(self, out: Path, fingerprint: str) -> None:
+        self.out = out
+        self.folder = out.parent / f".{out.name}.partial"
+        self._fingerprint = fingerprint
+
+    @contextmanager
+    def opened(self) -> Iterator["Workspace"]:
+        """Hold the folder for this process alone.
+
+        Raises:
+            UserError: another run is at work on the same output.
+        """
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.out.parent / f".{self.out.name}.lock"
+        with lock.open("w") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"{self.out}: another `vhm prepare` is building it") from error
+            self._enter()
+            yield self
+        lock.unlink(missing_ok=True)
+
+    def path(self, *names: str) -> Path:
+        """A path in the partial folder, whose parent exists."""
+        path = self.folder.joinpath(*names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def is_marked(self, stage: str) -> bool:
+        """Whether a stage was finished, by this run or an interrupted one."""
+        return self._mark(stage).exists()
+
+    def stage(self, stage: str, work: Callable[[], dict]) -> dict:
+        """The result of ``work``, done now or found as an earlier run left it."""
+        mark = self._mark(stage)
+        if not self.is_marked(stage):
+            write_json(work(), mark)
+        return json.loads(mark.read_text(encoding="utf-8"))
+
+    def outputs(self, leave_out: tuple[str, ...]) -> dict[str, str]:
+        """Hash of every file that :meth:`publish` will keep, by its relative path."""
+        return hash_tree(self.folder, ignore=(MANIFEST_NAME, _FINGERPRINT, _STAGES, *leave_out))
+
+    def publish(self, leave_out: tuple[str, ...]) -> None:
+        """Drop intermediate folders and give the rest its name in one step."""
+        (self.folder / _FINGERPRINT).unlink()
+        for name in (_STAGES, *leave_out):
+            shutil.rmtree(self.folder / name)
+        replaced = self.out.parent / f".{self.out.name}.replaced"
+        shutil.rmtree(replaced, ignore_errors=True)
+        if self.out.exists():
+            os.replace(self.out, replaced)
+        os.replace(self.folder, self.out)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+    def _enter(self) -> None:
+        mark = self.folder / _FINGERPRINT
+        if not mark.exists() or mark.read_text(encoding="utf-8") != self._fingerprint:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.path(_STAGES, "")
+            mark.write_text(self._fingerprint, encoding="utf-8")
+
+    def _mark(self, stage: str) -> Path:
+        return self.path(_STAGES, f"{stage}.json")
+
+
+def write_json(value: dict, path: Path) -> None:
+    """Write a JSON file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, path)
