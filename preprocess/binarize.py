@@ -24,7 +24,7 @@ _LOG = "preprocess.log"
 
 @dataclass(frozen=True)
 class Binary:
-    """Contents of one ``.bin``: examples, tokens without the end marks, and unknown ones of them."""
+    """Contents of one ``.bin``: examples, tokens (end marks apart), and the unknown ones."""
 
     examples: int
     tokens: int
@@ -33,7 +33,7 @@ class Binary:
 
 def binarize(
     prefix: Path,
-    splits: tuple[str, ...],
+    splits: list[str],
     suffixes: tuple[str, str],
     dictionary: Path,
     out: Path,

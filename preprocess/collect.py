@@ -7,6 +7,7 @@ from pathlib import Path
 from fairseq_vhm.errors import UserError
 from preprocess.corpus import Corpus
 from preprocess.duplicates import HeldOut
+from preprocess.progress import Progress
 from preprocess.records import Dropped, Pair
 
 DEDUP = ("report", "drop")
@@ -18,10 +19,11 @@ def collect_split(
     sides: tuple[Path, Path],
     listing: Path,
     on_error: str,
+    progress: Progress,
     against: HeldOut | None = None,
     drop_duplicates: bool = False,
 ) -> dict:
-    """Write the pairs of a split to ``sides`` and what was left out to ``listing``.
+    """Write the pairs of a split to ``sides`` and each problem and duplicate to ``listing``.
 
     Args:
         against: held-out texts in which a pair's duplicates are looked for.
@@ -39,16 +41,17 @@ def collect_split(
     with (
         source_path.open("w", encoding="utf-8", newline="\n") as sources,
         target_path.open("w", encoding="utf-8", newline="\n") as targets,
-        listing.open("w", encoding="utf-8", newline="\n") as left_out,
+        listing.open("w", encoding="utf-8", newline="\n") as findings,
     ):
-        dropped = Dropped(on_error, left_out)
-        for pair in dropped.filter(corpus.items(split)):
+        dropped = Dropped(on_error, findings)
+        for pair in progress.counted(dropped.filter(corpus.items(split))):
             twin = against.find(pair) if against else None
             if twin:
                 duplicates[twin] += 1
-                left_out.write(f"{pair.origin}: duplicate: {twin}\n")
-            if twin and drop_duplicates:
-                continue
+                fate = "dropped" if drop_duplicates else "kept"
+                findings.write(f"{pair.origin}: held-out text, {fate}: {twin}\n")
+                if drop_duplicates:
+                    continue
             sources.write(pair.source + "\n")
             targets.write(pair.target + "\n")
             pairs += 1

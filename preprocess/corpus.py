@@ -30,7 +30,7 @@ class Corpus:
     parts: dict[str, Part]
     hold_out: int = 0
     seed: int = 1
-    _drawn: dict[str, frozenset[int]] | None = field(default=None, repr=False)
+    _drawn: dict[int, str] | None = field(default=None, repr=False)
 
     @property
     def task(self) -> str:
@@ -53,47 +53,43 @@ class Corpus:
         return list(dict.fromkeys(path for part in self.parts.values() for path in part.files))
 
     def items(self, split: str) -> Iterator[Pair | Problem]:
-        """Pairs and problems of a split; problems of held-out pairs count as the training part's."""
-        if not self.held_out or split not in ("train", *self.held_out):
+        """Pairs and problems of a split; a draw leaves the problems to the training part."""
+        if split in self.parts and split != "train":
             yield from self._read(split)
             return
-        wanted = self._draw()
-        drawn = frozenset().union(*wanted.values())
-        number = -1
+        drawn = self._draw()
+        pairs = 0
         for item in self._read("train"):
-            number += isinstance(item, Pair)
-            if isinstance(item, Problem):
-                if split == "train":
-                    yield item
-            elif (number not in drawn) if split == "train" else (number in wanted[split]):
+            owner = "train"
+            if isinstance(item, Pair):
+                owner = drawn.get(pairs, "train")
+                pairs += 1
+            if owner == split:
                 yield item
 
     def _read(self, split: str) -> Iterator[Pair | Problem]:
         part = self.parts[split]
         return part.reader.read(part.files)
 
-    def _draw(self) -> dict[str, frozenset[int]]:
-        """Numbers of the pairs that each held-out split gets; reads the training files once."""
+    def _draw(self) -> dict[int, str]:
+        """Numbers of the training pairs that are held out, and the split that each goes to."""
         if self._drawn is None:
-            total = sum(isinstance(item, Pair) for item in self._read("train"))
-            wanted = self.hold_out * len(self.held_out)
-            if wanted >= total:
-                raise UserError(
-                    f"--hold-out {self.hold_out}: {self.task} has only {total} pairs,"
-                    f" {wanted} would be held out; hold out fewer"
-                )
-            drawn = random.Random(f"{self.seed}:{self.task}").sample(range(total), wanted)
-            size = self.hold_out
-            self._drawn = {
-                split: frozenset(drawn[n * size : (n + 1) * size])
-                for n, split in enumerate(self.held_out)
-            }
+            self._drawn = self._new_draw() if self.held_out else {}
         return self._drawn
 
+    def _new_draw(self) -> dict[int, str]:
+        total = sum(isinstance(item, Pair) for item in self._read("train"))
+        owners = [split for split in self.held_out for _ in range(self.hold_out)]
+        if len(owners) >= total:
+            raise UserError(
+                f"--hold-out {self.hold_out}: {self.task} has only {total} pairs and"
+                f" {len(owners)} would be held out; hold out fewer"
+            )
+        numbers = random.Random(f"{self.seed}:{self.task}").sample(range(total), len(owners))
+        return dict(zip(numbers, owners, strict=True))
 
-def open_corpus(
-    request: Request, specs: dict[str, str | None], hold_out: int, seed: int
-) -> Corpus:
+
+def open_corpus(request: Request, specs: dict[str, str | None], hold_out: int, seed: int) -> Corpus:
     """The corpus of a task from its specifications: ``train`` names it whole, others one split.
 
     Raises:

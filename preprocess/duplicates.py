@@ -1,14 +1,13 @@
 """Duplicates between training and held-out text.
 
-Two texts are the same if their keys are: NFKC, case-folded, letters and digits only.  A training pair
-is a duplicate if both its keys also stand in held-out text (validation or test of any task), or one
-of them does and is long enough not to recur by chance (24 bytes of UTF-8: about five English words or
-eight Chinese characters).
+Two texts are the same if their keys are: NFKC, case-folded, letters and digits only.  A training
+pair is a duplicate if both its keys also stand in held-out text (validation or test of any task),
+or one of them does and is long enough not to recur by chance (24 bytes of UTF-8: about five English
+words or eight Chinese characters).
 """
 
 import hashlib
 import unicodedata
-from collections import Counter
 
 from preprocess.records import Pair
 
@@ -26,7 +25,6 @@ class HeldOut:
 
     def __init__(self) -> None:
         self._keys: dict[bytes, str] = {}
-        self.counts: Counter[str] = Counter()
 
     def add(self, pair: Pair, where: str) -> None:
         """Remember both texts of a held-out pair; ``where`` is ``TASK.SPLIT``."""

@@ -1,6 +1,7 @@
 """Segmenting a file line by line on several cores, in order and in bounded memory.
 
-Truncation: a text of more symbols than the limit keeps its first ``limit`` symbols, and is counted.
+Truncation: a text of more than ``limit`` symbols keeps its first ``limit``, and is counted; 0 is no
+limit.
 """
 
 import multiprocessing
@@ -15,6 +16,7 @@ from threading import BoundedSemaphore
 
 from fairseq_vhm.text.segment import Segmenter
 from preprocess.lengths import Lengths
+from preprocess.progress import Progress
 
 _CHUNK_LINES = 500
 _CHUNKS_A_WORKER = 4
@@ -30,11 +32,11 @@ class Encoded:
     lengths: Lengths = field(default_factory=Lengths)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, symbols: list[str], limit: int | None) -> list[str]:
+    def add(self, symbols: list[str], limit: int) -> list[str]:
         """Count one text and return what is kept of it."""
         self.lines += 1
         self.lengths.add(len(symbols))
-        if limit is not None and len(symbols) > limit:
+        if 0 < limit < len(symbols):
             symbols = symbols[:limit]
             self.truncated += 1
         self.symbols += len(symbols)
@@ -63,10 +65,11 @@ Map = Callable[[Callable, Iterator], Iterator]
 class Encoder:
     """Segments files with an ordered, lazy ``map`` that may run elsewhere."""
 
-    def __init__(self, ordered_map: Map) -> None:
+    def __init__(self, ordered_map: Map, progress: Progress) -> None:
         self._map = ordered_map
+        self._progress = progress
 
-    def encode_file(self, raw: Path, out: Path, lang: str, limit: int | None) -> Encoded:
+    def encode_file(self, raw: Path, out: Path, lang: str, limit: int) -> Encoded:
         """Write the symbols of each line of ``raw`` to ``out`` and say what was seen."""
         total = Encoded()
         encode = partial(_encode_chunk, lang, limit)
@@ -74,18 +77,20 @@ class Encoder:
             for block, seen in self._map(encode, _chunks(lines)):
                 written.write(block)
                 total.merge(seen)
+                self._progress.advance(seen.lines)
         return total
 
 
 @contextmanager
-def encoder(segmenter: Segmenter, workers: int) -> Iterator[Encoder]:
+def encoder(segmenter: Segmenter, workers: int, progress: Progress) -> Iterator[Encoder]:
     """An :class:`Encoder` whose processes (none for one worker) live as long as the block."""
     if workers == 1:
         _start_worker(segmenter)
-        yield Encoder(map)
+        yield Encoder(map, progress)
         return
     with multiprocessing.Pool(workers, _start_worker, (segmenter,)) as pool:
-        yield Encoder(partial(_bounded_imap, pool, workers * _CHUNKS_A_WORKER))
+        ordered_map = partial(_bounded_imap, pool, workers * _CHUNKS_A_WORKER)
+        yield Encoder(ordered_map, progress)
 
 
 def _bounded_imap(pool, most: int, function: Callable, items: Iterator) -> Iterator:
@@ -115,7 +120,7 @@ def _start_worker(segmenter: Segmenter) -> None:
     _segmenter = segmenter
 
 
-def _encode_chunk(lang: str, limit: int | None, lines: list[str]) -> tuple[bytes, Encoded]:
+def _encode_chunk(lang: str, limit: int, lines: list[str]) -> tuple[bytes, Encoded]:
     seen = Encoded()
     kept = []
     for line in lines:

@@ -18,13 +18,12 @@ def sha256(path: Path) -> str:
 def describe_files(paths: Iterable[Path]) -> list[dict]:
     """Name, size and hash of each file."""
     return [
-        {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)}
-        for path in paths
+        {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths
     ]
 
 
 def hash_tree(folder: Path, ignore: tuple[str, ...]) -> dict[str, str]:
-    """Hash of each file below ``folder`` by its relative path; ``ignore`` names top-level entries."""
+    """Hash of each file below ``folder`` by relative path; ``ignore`` names top-level entries."""
     hashes = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder)

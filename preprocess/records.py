@@ -1,8 +1,9 @@
 """What readers yield: pairs of texts, and what they find wrong, each with its file and line."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TextIO
 
@@ -20,18 +21,22 @@ class Pair:
     origin: str
 
 
+class Level(Enum):
+    """How a run meets a problem."""
+
+    FILTERED = "left out on purpose under every policy, and counted"
+    ERROR = "stops the run, or is left out and counted, as --on-error says"
+    FATAL = "stops the run under every policy, since what follows cannot be trusted"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with the input.
-
-    ``reason`` is what it is counted under, ``detail`` says more, ``fatal`` problems stop a run under
-    every policy because what follows them cannot be trusted.
-    """
+    """No pair, and why: counted under ``reason``; ``detail`` says more."""
 
     reason: str
     origin: str
     detail: str = ""
-    fatal: bool = False
+    level: Level = Level.ERROR
 
     def __str__(self) -> str:
         return f"{self.origin}: {self.reason}" + (f": {self.detail}" if self.detail else "")
@@ -43,18 +48,18 @@ def origin(path: Path, line: int) -> str:
 
 
 class Dropped:
-    """The policy for problems: stop at the first, or drop what it concerns, list it and count it."""
+    """The policy for problems: stop at the first, or leave its text out, list and count it."""
 
     def __init__(self, on_error: str, listing: TextIO) -> None:
         self.on_error = on_error
         self.reasons: Counter[str] = Counter()
         self._listing = listing
 
-    def filter(self, stream: Iterator[Pair | Problem]) -> Iterator[Pair]:
+    def filter(self, stream: Iterable[Pair | Problem]) -> Iterator[Pair]:
         """The pairs of ``stream``.
 
         Raises:
-            UserError: a problem under ``stop``, or a fatal one.
+            UserError: an error under ``stop``, or a fatal one.
         """
         for item in stream:
             if isinstance(item, Pair):
@@ -63,9 +68,9 @@ class Dropped:
                 self._meet(item)
 
     def _meet(self, problem: Problem) -> None:
-        if problem.fatal:
+        if problem.level is Level.FATAL:
             raise UserError(str(problem))
-        if self.on_error == "stop":
-            raise UserError(f"{problem} (mend it, or leave such lines out with --on-error drop)")
+        if problem.level is Level.ERROR and self.on_error == "stop":
+            raise UserError(f"{problem} (mend it, or leave such texts out with --on-error drop)")
         self.reasons[problem.reason] += 1
         self._listing.write(f"{problem}\n")

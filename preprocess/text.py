@@ -1,7 +1,7 @@
 """Bytes of one line to text, and everything that can be wrong with them.
 
-Lines end in ``\\n`` or ``\\r\\n``; blanks at both ends are not part of a text; nothing else is changed.
-What would add lines or end a text in a program that reads the line later is refused here.
+Lines end in ``\\n`` or ``\\r\\n``; blanks at both ends are not part of a text; nothing else is
+changed. What would add lines or end a text in a program that reads the line later is refused here.
 """
 
 from collections.abc import Iterator

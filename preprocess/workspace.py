@@ -1,8 +1,8 @@
 """The folder that a run builds in, so that it can be interrupted, repeated and never half-visible.
 
-A run builds in ``.NAME.partial`` beside its output ``NAME`` and marks every finished stage; a run that
-is repeated goes on after the last mark, and the whole appears under its name with one rename.  What
-was built from other settings or inputs is thrown away.
+A run builds in ``.NAME.partial`` beside its output ``NAME`` and marks every finished stage; a run
+that is repeated goes on after the last mark, and the whole appears under its name with one rename.
+What was built from other settings or inputs is thrown away.
 """
 
 import fcntl
@@ -16,6 +16,7 @@ from pathlib import Path
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.segment import MANIFEST_NAME
 from preprocess.manifest import hash_tree
+from preprocess.progress import Progress
 
 _FINGERPRINT = "fingerprint"
 _STAGES = "stages"
@@ -48,9 +49,10 @@ def is_done(out: Path, fingerprint: str, overwrite: bool) -> bool:
 class Workspace:
     """The partial folder of one run."""
 
-    def __init__(self, out: Path, fingerprint: str) -> None:
+    def __init__(self, out: Path, fingerprint: str, progress: Progress) -> None:
         self.out = out
         self.folder = out.parent / f".{out.name}.partial"
+        self.progress = progress
         self._fingerprint = fingerprint
 
     @contextmanager
@@ -67,9 +69,11 @@ class Workspace:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UserError(f"{self.out}: another `vhm prepare` is building it") from error
-            self._enter()
-            yield self
-        lock.unlink(missing_ok=True)
+            try:
+                self._enter()
+                yield self
+            finally:
+                lock.unlink()
 
     def path(self, *names: str) -> Path:
         """A path in the partial folder, whose parent exists."""
@@ -77,14 +81,14 @@ class Workspace:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def is_marked(self, stage: str) -> bool:
-        """Whether a stage was finished, by this run or an interrupted one."""
-        return self._mark(stage).exists()
+    def stage(self, name: str, work: Callable[[], dict], total: int | None = None) -> dict:
+        """The result of ``work``, done now or found as an interrupted run left it.
 
-    def stage(self, stage: str, work: Callable[[], dict]) -> dict:
-        """The result of ``work``, done now or found as an earlier run left it."""
-        mark = self._mark(stage)
-        if not self.is_marked(stage):
+        ``total`` is the number of texts that the work reports to :attr:`progress`, if known.
+        """
+        mark = self.path(_STAGES, f"{name}.json")
+        if not mark.exists():
+            self.progress.stage(name, total)
             write_json(work(), mark)
         return json.loads(mark.read_text(encoding="utf-8"))
 
@@ -110,9 +114,6 @@ class Workspace:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.path(_STAGES, "")
             mark.write_text(self._fingerprint, encoding="utf-8")
-
-    def _mark(self, stage: str) -> Path:
-        return self.path(_STAGES, f"{stage}.json")
 
 
 def write_json(value: dict, path: Path) -> None:

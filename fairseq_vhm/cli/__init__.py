@@ -2,51 +2,68 @@
 
 import importlib
 import sys
+from typing import Annotated
 
-import click
 import typer
+from typer.core import TyperGroup
 
+import fairseq_vhm
 from fairseq_vhm.errors import UserError
 
-SUBCOMMANDS = {
-    "prepare": "Turn raw corpora into DATA/{cls,mt,ms} for fairseq.",
-    "score": "ROUGE, BLEU and chrF of an output against references.",
-    "average": "Average the weights of several checkpoints.",
-    "doctor": "What is installed here, and what is missing.",
-}
+SUBCOMMANDS = ("prepare", "score", "average", "doctor")
+CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
-class LazyGroup(click.Group):
-    """A group whose subcommands live in modules of this package, named like them."""
+class LazyGroup(TyperGroup):
+    """A group whose subcommands live in modules of this package, named like them.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    A module offers ``app`` (a group of its own) or ``command`` (a function).
+    """
+
+    def list_commands(self, ctx) -> list[str]:
         return list(SUBCOMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in SUBCOMMANDS:
+    def get_command(self, ctx, cmd_name: str):
+        if cmd_name not in SUBCOMMANDS:
             return None
-        module = importlib.import_module(f"fairseq_vhm.cli.{name}")
+        module = importlib.import_module(f"fairseq_vhm.cli.{cmd_name}")
         app = getattr(module, "app", None)
         if app is None:
-            app = typer.Typer(add_completion=False)
-            app.command(name=name)(module.command)
-        return typer.main.get_command(app)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(SUBCOMMANDS.items()))
+            app = typer.Typer(add_completion=False, context_settings=CONTEXT)
+            app.command(name=cmd_name)(module.command)
+        command = typer.main.get_command(app)
+        command.name = cmd_name
+        return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="fairseq-vhm", prog_name="vhm")
-def vhm() -> None:
-    """Tools around fairseq_vhm: data, scores, checkpoints.  Training and decoding are fairseq's own."""
+app = typer.Typer(
+    cls=LazyGroup,
+    context_settings=CONTEXT,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"vhm {fairseq_vhm.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def vhm(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Tools around fairseq_vhm: data, scores, checkpoints. Training and decoding are fairseq's own."""
 
 
 def main() -> None:
     """Entry point; a user's mistake is one line and exit status 2."""
     try:
-        vhm(prog_name="vhm")
+        app(prog_name="vhm")
     except UserError as error:
         print(f"vhm: error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,16 +1,30 @@
 """``vhm prepare``: raw corpora to prepared folders."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from preprocess.trio import TrioSettings, prepare_trio
+from preprocess.progress import show_progress
+from preprocess.readers import READERS, ReaderOptions
+from preprocess.settings import TrioSettings
+from preprocess.summary import print_summary
+from preprocess.trio import prepare_trio
 
 app = typer.Typer(no_args_is_help=True)
 
-_Spec = Annotated[str | None, typer.Option(metavar="FORMAT:PATH")]
+_FORMATS = ", ".join(READERS)
+_CORPUS, _SEGMENTATION, _CHECKS, _RUN = "Corpora", "Segmentation", "Checks", "Run"
+
+
+def _option(help_text: str, panel: str, *names: str, **more) -> typer.models.OptionInfo:
+    return typer.Option(*names, help=help_text, rich_help_panel=panel, **more)
+
+
+def _spec(help_text: str) -> typer.models.OptionInfo:
+    return _option(help_text, _CORPUS, metavar="FORMAT:PATH")
 
 
 @app.callback()
@@ -20,17 +34,103 @@ def prepare() -> None:
 
 @app.command()
 def trio(
-    out: Annotated[Path, typer.Argument(help="folder to make")],
-    source_lang: Annotated[str, typer.Option()],
-    target_lang: Annotated[str, typer.Option()],
-    cls: Annotated[str, typer.Option()],
-    mt: str | None = None,
-    ms: str | None = None,
-    vocab_size: int = TrioSettings.vocab_size,
-    workers: int = len(os.sched_getaffinity(0)),
-    overwrite: bool = False,
+    out: Annotated[Path, typer.Argument(help="The folder to make.")],
+    source_lang: Annotated[str, _option("Language of the documents.", _CORPUS)],
+    target_lang: Annotated[str, _option("Language of the summaries.", _CORPUS)],
+    cls: Annotated[str, _spec(f"Cross-lingual pairs; FORMAT is one of {_FORMATS}.")],
+    mt: Annotated[str | None, _spec("Translations.")] = None,
+    ms: Annotated[str | None, _spec("Documents with summaries in their own language.")] = None,
+    cls_valid: Annotated[str | None, _spec("CLS validation part, if apart.")] = None,
+    cls_test: Annotated[str | None, _spec("CLS test part, if apart.")] = None,
+    mt_valid: Annotated[str | None, _spec("MT validation part, if apart.")] = None,
+    mt_test: Annotated[str | None, _spec("MT test part, if apart.")] = None,
+    ms_valid: Annotated[str | None, _spec("MS validation part, if apart.")] = None,
+    ms_test: Annotated[str | None, _spec("MS test part, if apart.")] = None,
+    hold_out: Annotated[
+        int, _option("Draw N training pairs for each part that a corpus lacks.", _CORPUS)
+    ] = TrioSettings.hold_out,
+    ncls_articles: Annotated[
+        str | None, _option("LCSTS PART_I.txt, where Zh2EnSum's documents are.", _CORPUS)
+    ] = ReaderOptions.ncls_articles,
+    ignore_tag: Annotated[
+        list[str] | None, _option("Tag of a block format to pass over; may repeat.", _CORPUS)
+    ] = None,
+    lcsts_min_label: Annotated[
+        int, _option("Lowest human label of LCSTS pairs to keep.", _CORPUS)
+    ] = ReaderOptions.lcsts_min_label,
+    segmentation: Annotated[
+        str, _option("subword (SentencePiece, joined) or word.", _SEGMENTATION)
+    ] = TrioSettings.segmentation,
+    vocab_size: Annotated[
+        int, _option("SentencePiece pieces, or words of the dictionary.", _SEGMENTATION)
+    ] = TrioSettings.vocab_size,
+    character_coverage: Annotated[
+        float, _option("Share of all characters that pieces cover.", _SEGMENTATION)
+    ] = TrioSettings.character_coverage,
+    spm_sample_mib: Annotated[
+        int, _option("Train SentencePiece on a sample of about this size.", _SEGMENTATION)
+    ] = TrioSettings.spm_sample_mib,
+    spm_model: Annotated[
+        str | None, _option("Use this SentencePiece model.", _SEGMENTATION)
+    ] = TrioSettings.spm_model,
+    dictionary: Annotated[
+        str | None, _option("Use this fairseq dictionary.", _SEGMENTATION, "--dict")
+    ] = TrioSettings.dictionary,
+    chinese_words: Annotated[
+        str, _option("Chinese words: jieba or char.", _SEGMENTATION)
+    ] = TrioSettings.chinese_words,
+    lowercase: Annotated[
+        bool, _option("Lower-case both sides.", _SEGMENTATION)
+    ] = TrioSettings.lowercase,
+    max_source_length: Annotated[
+        int, _option("Cut sources to this many symbols; 0: never.", _SEGMENTATION)
+    ] = TrioSettings.max_source_length,
+    max_target_length: Annotated[
+        int, _option("Cut training targets to this many symbols; 0: never.", _SEGMENTATION)
+    ] = TrioSettings.max_target_length,
+    on_error: Annotated[
+        str, _option("What to do with a bad text: stop or drop.", _CHECKS)
+    ] = TrioSettings.on_error,
+    dedup: Annotated[
+        str, _option("Training pairs that are also held out: report or drop.", _CHECKS)
+    ] = TrioSettings.dedup,
+    seed: Annotated[int, _option("Seed of samples and draws.", _RUN)] = TrioSettings.seed,
+    workers: Annotated[int, _option("Processes.", _RUN, min=1)] = len(os.sched_getaffinity(0)),
+    overwrite: Annotated[
+        bool, _option("Replace OUT if it was prepared from something else.", _RUN)
+    ] = False,
+    quiet: Annotated[bool, _option("No progress.", _RUN)] = False,
+    as_json: Annotated[bool, _option("Print the manifest as JSON.", _RUN, "--json")] = False,
 ) -> None:
-    specs = {t: {"train": v} for t, v in (("cls", cls), ("mt", mt), ("ms", ms)) if v}
-    s = TrioSettings(source_lang, target_lang, specs, vocab_size=vocab_size)
-    m, done = prepare_trio(s, out, workers, overwrite, lambda n: typer.echo(n, err=True))
-    print(m["tasks"]["cls"]["train"], done)
+    """Prepare the three tasks of a pair of languages, binarized with one joined dictionary."""
+    specs = {
+        "cls": {"train": cls, "valid": cls_valid, "test": cls_test},
+        "mt": {"train": mt, "valid": mt_valid, "test": mt_test},
+        "ms": {"train": ms, "valid": ms_valid, "test": ms_test},
+    }
+    settings = TrioSettings(
+        source_lang=source_lang,
+        target_lang=target_lang,
+        specs=specs,
+        segmentation=segmentation,
+        vocab_size=vocab_size,
+        character_coverage=character_coverage,
+        spm_sample_mib=spm_sample_mib,
+        spm_model=spm_model,
+        dictionary=dictionary,
+        chinese_words=chinese_words,
+        lowercase=lowercase,
+        max_source_length=max_source_length,
+        max_target_length=max_target_length,
+        hold_out=hold_out,
+        on_error=on_error,
+        dedup=dedup,
+        seed=seed,
+        reader_options=ReaderOptions(ncls_articles, tuple(ignore_tag or ()), lcsts_min_label),
+    )
+    with show_progress(quiet) as progress:
+        manifest, is_new = prepare_trio(settings, out, workers, overwrite, progress)
+    if as_json:
+        print(json.dumps(manifest, ensure_ascii=False, indent=2))
+    else:
+        print_summary(manifest, out, is_new)

@@ -56,6 +56,7 @@ class CrossLingualSummarizationTask(FairseqTask):
         self.tasks = parse_tasks(cfg.tasks)
         self.ratio = parse_ratio(cfg.task_ratio, self.tasks)
         self.tag_place = cfg.task_tag or DEFAULT_TAG_PLACE
+        self.eval_task = str(cfg.eval_task)
         self.generation_metrics: GenerationMetrics | None = None
         self.max_source = cfg.max_source_positions
         self.interactive_lines = 0
@@ -65,7 +66,7 @@ class CrossLingualSummarizationTask(FairseqTask):
         """Check the settings and read the dictionary that all tasks share."""
         check(cfg)
         tasks = parse_tasks(cfg.tasks)
-        present = [t for t in tasks if os.path.isdir(os.path.join(cfg.data, t))] or [cfg.eval_task]
+        present = [t for t in tasks if os.path.isdir(os.path.join(cfg.data, t))] or [str(cfg.eval_task)]
         folders = {task: cls._folder(cfg, task) for task in present}
         dictionary = load_dictionary(list(folders.values()))
         if "cls" in folders:
@@ -164,7 +165,7 @@ class CrossLingualSummarizationTask(FairseqTask):
         base, _, task = split.rpartition("_")
         if base and task in TASKS:
             return (task,), base
-        return ((self.cfg.eval_task,) if generating else self.tasks), split
+        return ((self.eval_task,) if generating else self.tasks), split
 
     def _pair_options(self, combine: bool, training: bool, generating: bool) -> PairOptions:
         return PairOptions(
@@ -197,12 +198,12 @@ class CrossLingualSummarizationTask(FairseqTask):
 
     def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None) -> TaskPairs:
         """Raw lines of ``fairseq-interactive`` and of the Python interface, tagged and cut."""
-        tag = self.dictionary.index(task_tag(self.cfg.eval_task))
+        tag = self.dictionary.index(task_tag(self.eval_task))
         lines = _Lines(src_tokens, src_lengths)
         source_tag = tag if self.tag_place == "source" else None
         source = CutDataset(lines, self.max_source, source_tag)
         return TaskPairs(
-            self.cfg.eval_task,
+            self.eval_task,
             source,
             source.sizes,
             self.dictionary,
@@ -258,7 +259,7 @@ class CrossLingualSummarizationTask(FairseqTask):
     def _plan(self, pairs: TrainingPairs, batching: Batching, settings: dict):
         steps = pairs.steps(batching)
         plan = steps.plan(
-            self.cfg.task_schedule,
+            str(self.cfg.task_schedule),
             self.ratio,
             seed=batching.seed,
             shards=settings.get("num_shards", 1),
@@ -342,7 +343,7 @@ class CrossLingualSummarizationTask(FairseqTask):
 
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
         """Decode a batch with the mean of its latents' priors, or with K draws (best score first)."""
-        task = sample["net_input"].get("task", self.cfg.eval_task)
+        task = sample["net_input"].get("task", self.eval_task)
         start = self.dictionary.index(task_tag(task)) if self.tag_place == "target" else None
         draws = []
         for noise in self._noise_of_draws(models, sample["net_input"]["src_tokens"]):

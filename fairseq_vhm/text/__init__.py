@@ -1,1 +1,1 @@
-"""Text as the models see it: segmentation into symbols and back.  Imports neither fairseq nor torch."""
+"""Text as the models see it: segmentation into symbols and back, without fairseq or torch."""

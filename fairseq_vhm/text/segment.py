@@ -47,7 +47,7 @@ class Segmenter(Protocol):
         settings = _read_settings(data / MANIFEST_NAME)
         if settings["kind"] == SubwordSegmenter.kind:
             segmenter = SubwordSegmenter(data / settings["model"], settings["lowercase"])
-            segmenter.processor  # noqa: B018 - a missing model is said now, not at the first text
+            segmenter.check()
             return segmenter
         return WordSegmenter(settings["chinese_words"], settings["lowercase"])
 

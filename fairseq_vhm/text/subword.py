@@ -1,7 +1,7 @@
 """Subword segmentation with one joined SentencePiece model (Kudo and Richardson, EMNLP 2018).
 
-The model normalises nothing (``identity``, blanks kept), so ``decode(encode(text)) == text`` for every
-text without lower-casing, characters unknown to the model included.
+The model normalises nothing (``identity``, blanks kept), so ``decode(encode(text)) == text`` for
+every text without lower-casing, characters unknown to the model included.
 """
 
 import io
@@ -33,14 +33,22 @@ class SubwordSegmenter:
     def processor(self):
         """The loaded model; read when first needed, so that a segmenter pickles as two settings."""
         if self._processor is None:
-            self._processor = _load_model(self.model)
+            self.check()
         return self._processor
+
+    def check(self) -> None:
+        """Load the model now.
+
+        Raises:
+            UserError: it is missing or no SentencePiece model.
+        """
+        self._processor = _load_model(self.model)
 
     def __getstate__(self) -> dict:
         return {"model": self.model, "lowercase": self.lowercase, "_processor": None}
 
     def encode(self, text: str, lang: str) -> str:
-        """Symbols of ``text``, one blank between two; ``lang`` does not matter to a joined model."""
+        """Symbols of ``text``, one blank between two; a joined model needs no ``lang``."""
         if self.lowercase:
             text = text.lower()
         return " ".join(self.processor.encode(escape(text), out_type=str))

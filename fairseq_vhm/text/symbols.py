@@ -1,9 +1,9 @@
 """Symbol text: one line of symbols with one blank between two, which fairseq reads back unchanged.
 
 fairseq splits a line at every Unicode blank and gives ``<s>``, ``<pad>``, ``</s>`` and ``<unk>`` a
-meaning of their own; SentencePiece writes a blank as U+2581.  So the few characters that symbol text
-cannot carry are written with characters of a private-use block (plane 16), and back.  The mapping is
-one to one on all of Unicode: the block's own characters are quoted.
+meaning of their own; SentencePiece writes a blank as U+2581.  So the few characters that symbol
+text cannot carry are written with characters of a private-use block (plane 16), and back.  The
+mapping is one to one on all of Unicode: the block's own characters are quoted.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Word segmentation: sacremoses for languages written with blanks, jieba or characters for Chinese.
 
-Rules.  Chinese: jieba's words, or (``char``) every character outside ASCII alone while runs of ASCII
-letters and digits stay whole, the tokens that the published En2ZhSum scores count.  Any other
+Rules.  Chinese: jieba's words, or (``char``) every character outside ASCII alone while runs of
+ASCII letters and digits stay whole, the tokens that the published En2ZhSum scores count.  Any other
 language: the Moses tokenizer with the rules of that language (English ones where it has none).
 Languages without blanks that neither covers are refused.
 """
@@ -21,13 +21,14 @@ _BETWEEN_LATIN = re.compile(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])")
 
 
 class WordSegmenter:
-    """Words as symbols.  ``decode`` detokenizes by rule, so it restores the usual text, not every one."""
+    """Words as symbols; ``decode`` detokenizes by rule and so restores the usual text only."""
 
     kind = "word"
 
     def __init__(self, chinese_words: str = "jieba", lowercase: bool = False) -> None:
         if chinese_words not in CHINESE_WORDS:
-            raise UserError(f"--chinese-words {chinese_words}: choose one of {', '.join(CHINESE_WORDS)}")
+            choices = ", ".join(CHINESE_WORDS)
+            raise UserError(f"--chinese-words {chinese_words}: choose one of {choices}")
         self.chinese_words = chinese_words
         self.lowercase = lowercase
 
@@ -46,11 +47,20 @@ class WordSegmenter:
             return _BETWEEN_LATIN.sub("", " ".join(words))
         return _moses_detokenizer(language).detokenize(words)
 
+    @staticmethod
+    def check_language(lang: str) -> None:
+        """Refuse a language that has no rule.
+
+        Raises:
+            UserError: it is written without blanks, and is not Chinese.
+        """
+        if language_of(lang) in _WITHOUT_BLANKS:
+            raise UserError(f"--segmentation word has no rule for '{lang}': use subword")
+
     def _words(self, text: str, language: str) -> list[str]:
         if language == "zh":
             return self._chinese(text)
-        if language in _WITHOUT_BLANKS:
-            raise UserError(f"--segmentation word has no rule for '{language}': use subword")
+        self.check_language(language)
         return _moses_tokenizer(language).tokenize(text, escape=False)
 
     @cached_property

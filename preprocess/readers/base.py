@@ -13,9 +13,13 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class ReaderOptions:
-    """Choices of single formats; each is a flag of ``vhm prepare trio`` of the same name."""
+    """Choices of single formats, each a flag of ``vhm prepare trio`` of the same name.
 
-    jsonl_keys: tuple[str, str] = ("source", "target")
+    ``ncls_articles`` is the LCSTS file that holds the documents of Zh2EnSum; ``ignore_tags`` are
+    tags of block formats to pass over; LCSTS pairs with a human label below ``lcsts_min_label`` are
+    left out, as its authors do for evaluation (Hu et al., EMNLP 2015, section 3).
+    """
+
     ncls_articles: str | None = None
     ignore_tags: tuple[str, ...] = ()
     lcsts_min_label: int = 3
@@ -32,24 +36,20 @@ class Request:
 
     @property
     def suffixes(self) -> tuple[str, str]:
-        """File suffixes of both sides; monolingual summaries have one of their own."""
-        return suffixes_of(self.task, self.source_lang, self.target_lang)
-
-
-def suffixes_of(task: str, source_lang: str, target_lang: str) -> tuple[str, str]:
-    """``en``, ``zh`` for cls and mt, ``en``, ``en_sum`` for ms."""
-    if task == "ms":
-        return source_lang, f"{source_lang}_sum"
-    return source_lang, target_lang
+        """File suffixes of both sides: ``en``, ``zh`` for cls and mt, ``en``, ``en_sum`` for ms."""
+        if self.task == "ms":
+            return self.source_lang, f"{self.source_lang}_sum"
+        return self.source_lang, self.target_lang
 
 
 class Reader(Protocol):
-    """Streams the pairs of one corpus."""
+    """Streams the pairs of one corpus.  Made from the path of its specification and a request."""
 
     def files(self, split: str | None) -> list[Path]:
         """The files of a split, in the order ``read`` takes them; they need not exist.
 
-        ``None`` asks for the files of a specification that names one split by itself.
+        ``None`` asks for the files of a specification that names one split by itself.  Formats
+        whose files know no splits have their files in ``train`` and none in the others.
         """
 
     def read(self, files: list[Path]) -> Iterator[Pair | Problem]:

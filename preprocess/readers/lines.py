@@ -5,7 +5,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from preprocess.readers.base import Request
-from preprocess.records import Pair, Problem, origin
+from preprocess.records import Level, Pair, Problem, origin
 from preprocess.text import BadText, numbered_lines, to_full_text
 
 
@@ -54,4 +54,4 @@ def _unequal(source: Path, target: Path, number: int, source_ended: bool, rest) 
     longer_total = number + sum(1 for _ in rest)
     shorter, longer = (source, target) if source_ended else (target, source)
     detail = f"{shorter} has {number - 1} lines, {longer} has {longer_total}; align them again"
-    return Problem("unequal sides", origin(shorter, number), detail, fatal=True)
+    return Problem("unequal sides", origin(shorter, number), detail, Level.FATAL)

@@ -1,0 +1,51 @@
+# make demo: the main job on the bundled sample.  make test: every check.  Each alone is enough.
+# Variables: PYTHON (3.11 or 3.12), TORCH (what pip installs: a version, or the path of a wheel).
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+TORCH ?= torch==2.13.0
+FAIRSEQ := fairseq-fixed==0.12.3.1
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help demo test lint check clean
+help:
+	@echo "make demo   prepare a bilingual sample, train VHM and MT-MS-CLS, generate, score (minutes)"
+	@echo "make test   all tests"
+	@echo "make lint   ruff"
+	@echo "make clean  remove .venv, demo/ and caches"
+
+demo: $(STAMP)
+	$(BIN)/python examples/demo/run.py demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+check: lint test
+
+# torch first, then fairseq built against it (never in pip's isolated environment, which would fetch
+# another torch), then all the rest at its pinned version.
+$(STAMP): requirements.txt setup.py fairseq_vhm/supported.py Makefile
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 or 3.12; install it, or give PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "make: $(PYTHON) has no venv module; apt-get install python3-venv" >&2; exit 1; }
+	@command -v c++ >/dev/null || \
+		{ echo "make: needs a C++ compiler to build fairseq; apt-get install g++ python3-dev" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install "pip>=24.1" "setuptools<81" wheel cython==3.3.1 "numpy$$($(PYTHON) -c \
+		'from runpy import run_path as r; print(r("fairseq_vhm/supported.py")["NUMPY"])')"
+	$(PIP) install "$(TORCH)"
+	@echo "building fairseq: three to four minutes on two cores where there is no wheel for this Python"
+	$(PIP) install --no-build-isolation --no-deps $(FAIRSEQ)
+	$(PIP) install -r requirements.txt
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	$(PIP) check
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,80 @@
+"""``VHMTransformerModel.from_pretrained(...)``: trained models in Python, with ``.summarize``."""
+
+import os
+from collections.abc import Sequence
+
+from fairseq.hub_utils import GeneratorHubInterface, from_pretrained
+
+from fairseq_vhm.errors import UserError
+
+BEAM = 4  # Liang et al. (2022), section 4.3
+LENGTH_PENALTY = 0.6
+
+
+def load(model_class, folder: str, checkpoint_file: str, **settings) -> "SummarizationHub":
+    """Load checkpoints (several, joined by ``:``, are an ensemble) with their text processing.
+
+    Args:
+        folder: where the checkpoints are.
+        settings: as fairseq's ``from_pretrained``; ``data_name_or_path`` is the prepared DATA folder,
+            whose own segmentation is used unless ``bpe`` or ``tokenizer`` is given.
+
+    Raises:
+        UserError: a checkpoint is missing.
+    """
+    for name in checkpoint_file.split(os.pathsep):
+        if not os.path.isfile(os.path.join(folder, name)):
+            raise UserError(f"{os.path.join(folder, name)}: missing; name the file with checkpoint_file=")
+    data = settings.pop("data_name_or_path", None)
+    if data is not None:
+        settings["data_name_or_path"] = os.path.abspath(data)
+    loaded = from_pretrained(folder, checkpoint_file, archive_map=model_class.hub_models(), **settings)
+    segmenter = None
+    if data and not {"bpe", "tokenizer"} & set(settings):
+        segmenter = _segmenter_of(data)
+    return SummarizationHub(loaded["args"], loaded["task"], loaded["models"], segmenter)
+
+
+def _segmenter_of(data: str):
+    """The segmentation that ``vhm prepare`` noted in DATA, where it made it."""
+    from fairseq_vhm.text.segment import Segmenter
+
+    return Segmenter.load(data) if os.path.exists(os.path.join(data, "manifest.json")) else None
+
+
+class SummarizationHub(GeneratorHubInterface):
+    """fairseq's interface for Python users, with cross-lingual summarization in its own words."""
+
+    def __init__(self, cfg, task, models, segmenter=None):
+        super().__init__(cfg, task, models)
+        self.segmenter = segmenter
+        self.languages = task.cfg.source_lang, task.cfg.target_lang
+
+    def summarize(
+        self, texts: Sequence[str], beam: int = BEAM, lenpen: float = LENGTH_PENALTY, **settings
+    ) -> list[str]:
+        """Summaries of documents, in the order given.
+
+        Args:
+            texts: raw documents in the source language.
+            settings: further generation settings by fairseq's names (``max_len_b``, ``nbest``, ...).
+
+        Raises:
+            UserError: a document is empty.
+        """
+        if isinstance(texts, str):
+            raise UserError("summarize() takes a list of documents; put the one in brackets")
+        for number, text in enumerate(texts, start=1):
+            if not text.strip():
+                raise UserError(f"document {number} is empty")
+        return self.sample(list(texts), beam=beam, lenpen=lenpen, **settings) if texts else []
+
+    def encode(self, sentence: str):
+        if self.segmenter is None:
+            return super().encode(sentence)
+        return self.binarize(self.segmenter.encode(sentence, self.languages[0]))
+
+    def decode(self, tokens) -> str:
+        if self.segmenter is None:
+            return super().decode(tokens)
+        return self.segmenter.decode(self.string(tokens), self.languages[1])

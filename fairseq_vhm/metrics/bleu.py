@@ -1,0 +1,49 @@
+"""BLEU and chrF by sacreBLEU (Post, 2018), each with sacreBLEU's own signature."""
+
+from collections.abc import Sequence
+
+from fairseq_vhm.metrics.base import Score
+from fairseq_vhm.metrics.tokens import language_of
+
+TOKENIZERS = {"zh": "zh", **dict.fromkeys(("ja", "th", "lo", "km", "my", "bo"), "char")}
+"""13a for every other language; ``char`` where words are not separated by spaces."""
+
+
+def score_bleu(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], lang: str
+) -> Score:
+    """Corpus BLEU; ``per_segment`` holds sentence BLEU with effective order."""
+    from sacrebleu.metrics import BLEU
+
+    tokenizer = TOKENIZERS.get(language_of(lang), "13a")
+    # force: sacreBLEU otherwise warns of text that is tokenized; ours often is, on both sides.
+    corpus = BLEU(tokenize=tokenizer, force=True)
+    sentence = BLEU(tokenize=tokenizer, force=True, effective_order=True)
+    sentence.tokenizer = corpus.tokenizer  # remembers lines that it has seen
+    return _score("bleu", corpus, sentence, hypotheses, references)
+
+
+def score_chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
+    """Corpus chrF (character 6-grams, beta 2); the same for every language."""
+    from sacrebleu.metrics import CHRF
+
+    return _score("chrf", CHRF(), CHRF(), hypotheses, references)
+
+
+def _score(name: str, corpus, sentence, hypotheses, references) -> Score:
+    value = corpus.corpus_score(list(hypotheses), _streams(references)).score
+    per_segment = [
+        sentence.sentence_score(hypothesis, list(several)).score
+        for hypothesis, several in zip(hypotheses, references, strict=True)
+    ]
+    return Score(name, value, per_segment, str(corpus.get_signature()))
+
+
+def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """Reference lists of each output as sacreBLEU takes them: first references, second ones, ...
+
+    Outputs with fewer references than others have ``None`` there, which sacreBLEU leaves out.
+    """
+    most = max(len(several) for several in references)
+    padded = [[*several, *[None] * (most - len(several))] for several in references]
+    return [list(stream) for stream in zip(*padded, strict=True)]

@@ -1,0 +1,260 @@
+"""Outputs and references from files: plain lines, ``fairseq-generate`` logs, JSON lines.
+
+A log (or the ``generate-test.txt`` of ``--results-path``) is known by its lines ``H-12<TAB>score<TAB>text``.
+It is in the order of batches; the numbers bring it back into the order of the corpus.  ``D-`` lines
+(detokenized) are taken where there are any, else ``H-``; of several outputs for a sentence the one
+of the highest score, the first of equals.  Whatever cannot be a whole run over the reference is refused.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.metrics.tokens import language_of
+from fairseq_vhm.text.symbols import BLANK, unescape
+
+PostProcess = Literal["none", "sentencepiece", "subword_nmt", "ncls"]
+
+LOG_LINE = re.compile(r"([STHDP])-(\d+)\t")
+LOG_OUTPUT = re.compile(r"[HD]-\d+\t(\S+)\t(.*)", re.DOTALL)
+ONCE_A_SENTENCE = "ST"
+OUTPUT_KINDS = "DH"
+
+PIECE_MARKS = {"sentencepiece": BLANK, "subword_nmt": "@@ "}
+MARKED_SHARE = 0.1
+NCLS_MARK = re.compile(r"</?t>")
+NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class _Entry:
+    line: int
+    rest: str
+
+
+def read_pairs(
+    hypothesis: Path, references: Sequence[Path], lang: str, post_process: PostProcess = "none"
+) -> tuple[list[str], list[list[str]]]:
+    """N outputs and, for each, its references.
+
+    Args:
+        hypothesis: plain lines or a ``fairseq-generate`` log.
+        references: plain files, or ``.jsonl`` with several references a line; together they give
+            each output all of its references.
+        lang: language of both; the key of a ``.jsonl`` that has no ``refs``.
+        post_process: how pieces of outputs are joined to words (:func:`join_pieces`).
+
+    Raises:
+        UserError: for a file that is missing, empty, not UTF-8, or does not fit the others.
+    """
+    several = read_references(references, lang)
+    outputs = read_outputs(hypothesis, len(several), references[0])
+    _check_references(references[0], several)
+    _check_outputs(hypothesis, outputs, post_process)
+    return [join_pieces(text, post_process, lang) for text in outputs], several
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 file without their ends (``\\n`` or ``\\r\\n``; no other character ends a line)."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    if not content.strip():
+        raise UserError(f"{path}: is empty; give a file with a text on each line")
+    rows = content.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").split(b"\n")
+    return [_decode(path, number, row) for number, row in enumerate(rows, 1)]
+
+
+def read_references(paths: Sequence[Path], lang: str) -> list[list[str]]:
+    """References of each line, gathered over all files; empty ones are left out beside others."""
+    files = [_read_reference(path, lang) for path in paths]
+    for path, lines in zip(paths, files, strict=True):
+        if len(lines) != len(files[0]):
+            raise _unequal(path, len(lines), paths[0], len(files[0]))
+    gathered = [[text for texts in row for text in texts] for row in zip(*files, strict=True)]
+    return [[text for text in row if text.strip()] or row[:1] for row in gathered]
+
+
+def read_outputs(path: Path, count: int, reference: Path) -> list[str]:
+    """Outputs in the order of the corpus, one for each of the ``count`` lines of ``reference``."""
+    lines = read_lines(path)
+    if any(LOG_LINE.match(line) for line in lines):
+        return read_log(path, lines, count, reference)
+    if len(lines) != count:
+        raise _unequal(path, len(lines), reference, count)
+    return lines
+
+
+def read_log(path: Path, lines: Sequence[str], count: int, reference: Path) -> list[str]:
+    """Outputs of a ``fairseq-generate`` log in the order of the corpus."""
+    by_kind = _log_entries(path, lines)
+    _check_whole(path, by_kind)
+    outputs = next((by_kind[kind] for kind in OUTPUT_KINDS if by_kind[kind]), None)
+    if outputs is None:
+        raise UserError(f"{path}: a fairseq-generate log without outputs (H- lines); was it cut short?")
+    _check_numbers(path, set(outputs), count, reference)
+    return [_best(path, outputs[number]) for number in range(count)]
+
+
+def join_pieces(text: str, post_process: PostProcess, lang: str) -> str:
+    """Text of an output whose symbols are pieces of words.
+
+    ``sentencepiece`` and ``subword_nmt`` do as fairseq's ``--post-process`` of that name; ``ncls`` treats
+    the published outputs of NCLS systems as they were treated for scoring: SentencePiece pieces are
+    joined, ``<t>`` and ``</t>`` dropped, and in Chinese all blanks removed.
+    """
+    match post_process:
+        case "sentencepiece":
+            text = _join_sentencepiece(text)
+        case "subword_nmt":
+            text = f"{text} ".replace("@@ ", "").rstrip()
+        case "ncls":
+            text = NCLS_MARK.sub("", text)
+            text = _join_sentencepiece(text) if BLANK in text else text
+            text = "".join(text.split()) if language_of(lang) == "zh" else text
+    return unescape(text)
+
+
+def _join_sentencepiece(text: str) -> str:
+    return text.replace(" ", "").replace(BLANK, " ").strip()
+
+
+def _decode(path: Path, number: int, row: bytes) -> str:
+    try:
+        return row.removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}, line {number}: not UTF-8 (byte 0x{row[error.start]:02x} at {error.start + 1});"
+            " convert the file, for example with iconv"
+        ) from error
+
+
+def _read_reference(path: Path, lang: str) -> list[list[str]]:
+    lines = read_lines(path)
+    if path.suffix != ".jsonl":
+        return [[line] for line in lines]
+    return [_json_references(path, number, line, lang) for number, line in enumerate(lines, 1)]
+
+
+def _json_references(path: Path, number: int, line: str, lang: str) -> list[str]:
+    """The references of one JSON line: under ``refs``, else the language's code, else ``target``."""
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{path}, line {number}: not JSON ({error})") from error
+    keys = ("refs", language_of(lang), "target")
+    key = next((key for key in keys if isinstance(record, dict) and key in record), None)
+    if key is None:
+        raise UserError(f"{path}, line {number}: no references; expected a key of {', '.join(keys)}")
+    texts = [record[key]] if isinstance(record[key], str) else record[key]
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise UserError(f"{path}, line {number}: '{key}' is neither a text nor a list of texts")
+    return texts
+
+
+def _log_entries(path: Path, lines: Sequence[str]) -> dict[str, dict[int, list[_Entry]]]:
+    """Lines of a log by kind (S, T, H, D, P) and sentence number."""
+    by_kind: dict[str, dict[int, list[_Entry]]] = defaultdict(dict)
+    last: dict[str, int] = {}
+    for line_number, line in enumerate(lines, 1):
+        found = LOG_LINE.match(line)
+        if found is None:
+            continue
+        kind, number = found[1], int(found[2])
+        again = number in by_kind[kind] and (last[kind] != number or kind in ONCE_A_SENTENCE)
+        if again:
+            first = by_kind[kind][number][0].line
+            raise UserError(
+                f"{path}, line {line_number}: sentence {number} again (first on line {first});"
+                " give one run of fairseq-generate, not several joined"
+            )
+        by_kind[kind].setdefault(number, []).append(_Entry(line_number, line))
+        last[kind] = number
+    return by_kind
+
+
+def _check_whole(path: Path, by_kind: dict[str, dict[int, list[_Entry]]]) -> None:
+    """Where a log has lines of several kinds, each sentence must have all of them."""
+    outputs = by_kind["H"] or by_kind["D"]
+    for kind in "HDP":
+        for number in sorted(outputs.keys() | by_kind["S"].keys()) if by_kind[kind] else ():
+            expected = len(outputs.get(number, [0]))
+            if len(by_kind[kind].get(number, [])) != expected:
+                raise UserError(
+                    f"{path}: sentence {number} lacks its {kind}- line; the log is cut short,"
+                    " run fairseq-generate again"
+                )
+
+
+def _check_numbers(path: Path, numbers: set[int], count: int, reference: Path) -> None:
+    beyond = sorted(number for number in numbers if number >= count)
+    if beyond:
+        raise UserError(
+            f"{path}: sentence {beyond[0]} is unknown: {reference} has {count} lines"
+            f" (sentences 0 to {count - 1}); give the reference of this test set"
+        )
+    missing = sorted(set(range(count)) - numbers)
+    if missing:
+        shown = ", ".join(map(str, missing[:NAMES_SHOWN])) + (", ..." * (len(missing) > NAMES_SHOWN))
+        raise UserError(
+            f"{path}: {len(missing)} of {count} sentences are missing ({shown}); the log is cut short,"
+            " or fairseq-generate skipped long inputs (--skip-invalid-size-inputs-valid-test)"
+        )
+
+
+def _best(path: Path, entries: Sequence[_Entry]) -> str:
+    scored = [(*_score_and_text(path, entry), -place) for place, entry in enumerate(entries)]
+    return max(scored, key=lambda item: (item[0], item[2]))[1]
+
+
+def _score_and_text(path: Path, entry: _Entry) -> tuple[float, str]:
+    found = LOG_OUTPUT.fullmatch(entry.rest)
+    try:
+        return float(found[1]), found[2]
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}, line {entry.line}: not 'H-NUMBER<TAB>SCORE<TAB>TEXT'; was the log cut short?"
+        ) from error
+
+
+def _check_outputs(path: Path, texts: Sequence[str], post_process: PostProcess) -> None:
+    """Refuse pieces that would be scored as words, and blanks that would be removed as pieces'."""
+    name = _pieces(texts)
+    if post_process == "none" and name:
+        raise UserError(
+            f"{path}: holds {name} pieces ('{PIECE_MARKS[name].strip()}'), not words;"
+            f" join them with --post-process {name}"
+        )
+    if post_process == "sentencepiece" and not any(BLANK in text for text in texts):
+        raise UserError(
+            f"{path}: has no '{BLANK}', so --post-process sentencepiece would remove every blank;"
+            " leave it out"
+        )
+
+
+def _check_references(path: Path, references: Sequence[Sequence[str]]) -> None:
+    name = _pieces([text for several in references for text in several])
+    if name:
+        raise UserError(
+            f"{path}: holds {name} pieces ('{PIECE_MARKS[name].strip()}'); give the reference as text"
+        )
+
+
+def _pieces(texts: Sequence[str]) -> str | None:
+    """The kind of pieces that the texts are made of, if they are."""
+    for name, mark in PIECE_MARKS.items():
+        if sum(mark in f"{text} " for text in texts) > MARKED_SHARE * len(texts):
+            return name
+    return None
+
+
+def _unequal(path: Path, lines: int, other: Path, expected: int) -> UserError:
+    return UserError(
+        f"{path} has {lines} lines, {other} has {expected}; give the same texts in the same order"
+    )

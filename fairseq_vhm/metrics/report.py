@@ -1,0 +1,90 @@
+"""Scores as a table for people and as JSON for programs."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.metrics.base import Score
+
+JSON_DECIMALS = 5
+HEADER = ("metric", "score", "P", "R", "95% interval")
+
+
+def as_json(scores: Sequence[Score], count: int) -> dict:
+    """``{"metric": {NAME: parts}, "signature": {NAME: text}, "n": pairs}``, F in points."""
+    return {
+        "metric": {
+            score.name: {part: round(figure, JSON_DECIMALS) for part, figure in score.parts.items()}
+            for score in scores
+        },
+        "signature": {score.name: score.signature for score in scores},
+        "n": count,
+    }
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write ``content`` whole or not at all.
+
+    Raises:
+        UserError: where the folder is missing or cannot be written to.
+    """
+    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    try:
+        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise UserError(f"--json {path}: cannot be written: {error.strerror}") from error
+
+
+def print_table(scores: Sequence[Score], count: int, terminal: bool) -> None:
+    """Print figures and signatures: with rich on a terminal, as plain text elsewhere."""
+    if terminal:
+        _print_rich(scores)
+    else:
+        print("\n".join(_plain_lines([HEADER, *map(_row, scores)])))
+    print(f"{count} pairs")
+    for signature, names in _by_signature(scores).items():
+        print(f"{', '.join(names)}: {signature}")
+
+
+def _print_rich(scores: Sequence[Score]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for column in HEADER:
+        table.add_column(column, justify="left" if column == HEADER[0] else "right")
+    for score in scores:
+        table.add_row(*_row(score))
+    Console().print(table)
+
+
+def _row(score: Score) -> tuple[str, ...]:
+    parts = score.parts
+    if score.name == "length":
+        note = f"{parts['hyp']:.1f} of {parts['ref']:.1f} tokens; {parts['empty']} empty"
+        return score.name, f"{score.value:.2f} %", "", "", note
+    if "low" not in parts:
+        return score.name, f"{score.value:.2f}", "", "", ""
+    interval = f"{parts['low']:.2f} - {parts['high']:.2f}"
+    return score.name, f"{score.value:.2f}", f"{parts['p']:.2f}", f"{parts['r']:.2f}", interval
+
+
+def _plain_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *figures in rows:
+        cells = [name.ljust(widths[0])]
+        cells += [text.rjust(width) for text, width in zip(figures, widths[1:], strict=True)]
+        yield "  ".join(cells).rstrip()
+
+
+def _by_signature(scores: Sequence[Score]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for score in scores:
+        names.setdefault(score.signature, []).append(score.name)
+    return names

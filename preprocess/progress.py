@@ -1,0 +1,82 @@
+"""What a long run says on stderr: a bar for each stage on a terminal, elsewhere a line."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as Bars
+
+Item = TypeVar("Item")
+
+
+class Progress:
+    """Says nothing; what the work reports to."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """A stage begins; ``total`` is the number of texts in it, if it is known."""
+
+    def advance(self, count: int) -> None:
+        """``count`` more texts are done."""
+
+    def counted(self, items: Iterable[Item], every: int = 1000) -> Iterator[Item]:
+        """``items``, reported as they pass."""
+        passed = 0
+        for item in items:
+            yield item
+            passed += 1
+            if passed % every == 0:
+                self.advance(every)
+        self.advance(passed % every)
+
+
+class LineProgress(Progress):
+    """One line for each stage."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        self._console.print(name, highlight=False)
+
+
+class BarProgress(Progress):
+    """A bar for each stage."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._current = None
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        self._settle()
+        self._current = self._bars.add_task(name, total=total)
+
+    def advance(self, count: int) -> None:
+        self._bars.advance(self._current, count)
+
+    def _settle(self) -> None:
+        """The bar of a stage that is over is full."""
+        if self._current is not None:
+            done = self._bars.tasks[self._current].completed or 1
+            self._bars.update(self._current, total=done, completed=done)
+
+
+@contextmanager
+def show_progress(quiet: bool) -> Iterator[Progress]:
+    """The progress that suits stderr."""
+    console = Console(stderr=True)
+    if quiet:
+        yield Progress()
+    elif console.is_terminal:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+        with Bars(*columns, MofNCompleteColumn(), TimeElapsedColumn(), console=console) as bars:
+            yield BarProgress(bars)
+    else:
+        yield LineProgress(console)

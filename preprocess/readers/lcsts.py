@@ -1,0 +1,61 @@
+"""LCSTS (Hu et al., EMNLP 2015): Chinese short texts with their summaries, for the task ms.
+
+``PART_I.txt`` trains, ``PART_II.txt`` validates, ``PART_III.txt`` tests; the last two carry a
+``<human_label>`` of 1 to 5, how well the summary fits.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fairseq_vhm.errors import UserError
+from preprocess.readers.base import Request
+from preprocess.readers.blocks import Block, read_blocks
+from preprocess.records import Level, Pair, Problem
+
+TEXT_TAG, SUMMARY_TAG, LABEL_TAG = "short_text", "summary", "human_label"
+PARTS = {"train": "PART_I.txt", "valid": "PART_II.txt", "test": "PART_III.txt"}
+_TAGS = frozenset({TEXT_TAG, SUMMARY_TAG, LABEL_TAG})
+
+
+class LcstsReader:
+    """Reads short texts and summaries of a folder, or of one file."""
+
+    def __init__(self, path: str, request: Request) -> None:
+        if request.task != "ms" or request.source_lang != "zh":
+            raise UserError(
+                f"--{request.task} lcsts:{path}: LCSTS pairs Chinese texts with Chinese summaries;"
+                " use it as --ms with --source-lang zh"
+            )
+        self.path = Path(path)
+        self.min_label = request.options.lcsts_min_label
+        self._tags = _TAGS | {tag.lower() for tag in request.options.ignore_tags}
+
+    def files(self, split: str | None) -> list[Path]:
+        """``FOLDER/PART_*.txt``; for ``None`` the path itself."""
+        return [self.path if split is None else self.path / PARTS[split]]
+
+    def read(self, files: list[Path]) -> Iterator[Pair | Problem]:
+        """Pairs in the order of the blocks."""
+        for path in files:
+            for block in read_blocks(path, self._tags.__contains__):
+                yield self._item(block) if isinstance(block, Block) else block
+
+    def _item(self, block: Block) -> Pair | Problem:
+        label = block.text(LABEL_TAG)
+        if label is not None and not label.isdigit():
+            return Problem("human label is no number", block.where, label)
+        if label is not None and int(label) < self.min_label:
+            return Problem(f"human label below {self.min_label}", block.where, level=Level.FILTERED)
+        return pair_of(block, block.text(TEXT_TAG), block.text(SUMMARY_TAG), TEXT_TAG, SUMMARY_TAG)
+
+
+def pair_of(
+    block: Block, source: str | None, target: str | None, source_name: str, target_name: str
+) -> Pair | Problem:
+    """A pair out of two elements, or the problem that one is missing or empty."""
+    for text, name in ((source, source_name), (target, target_name)):
+        if text is None:
+            return Problem("missing element", block.where, f"no <{name}>")
+        if not text:
+            return Problem("empty text", block.where, f"<{name}>")
+    return Pair(source, target, block.where)

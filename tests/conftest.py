@@ -1,0 +1,54 @@
+"""Fixtures of all tests: a toy corpus, binarised once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fairseq_vhm  # noqa: F401  (registers everything)
+
+sys.path.insert(0, str(Path(__file__).parent))
+REPOSITORY = Path(__file__).parent.parent
+
+SIZES = {
+    "cls": {"train": 60, "valid": 12, "test": 13},
+    "mt": {"train": 100, "valid": 12, "test": 13},
+    "ms": {"train": 40, "valid": 12, "test": 13},
+}
+
+
+@pytest.fixture(scope="session")
+def toy_data(tmp_path_factory) -> Path:
+    """DATA of the toy corpus (``tiny.write_corpus``), unequal in size over the tasks."""
+    import tiny
+
+    folder = tmp_path_factory.mktemp("toy")
+    tiny.write_corpus(folder, SIZES)
+    return tiny.binarise(folder, SIZES)
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Run a command of this environment as a user would: ``run("fairseq-train", ...)``.
+
+    Returns the completed process; asserts on its exit status unless ``fails=True``.
+    """
+
+    def run_command(command: str, *arguments, fails: bool = False, stdin: str | None = None, **environment):
+        program = Path(sys.executable).parent / command
+        process = subprocess.run(
+            [str(program), *map(str, arguments)],
+            cwd=REPOSITORY,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        )
+        assert (process.returncode != 0) == fails, process.stdout[-2000:] + process.stderr[-4000:]
+        return process
+
+    return run_command
