@@ -23,9 +23,10 @@ of the same kinds, other news. The event opens only about half of the documents.
 document's, so it must select, fuse and rephrase; each summary has two possible phrasings.
 
 **What the tasks share.** All three draw on one lexicon and one set of templates; MT sentences come
-from documents and from headlines. The names called `unseen` in `world.toml` (about a quarter) are
-never in CLS train but in MS train and MT train, and in CLS valid and test like any other name: there
-about 60 % of the documents and 45 % of the summaries need a name that only MT and MS can teach.
+from documents and, a quarter of them, from summaries. The names called `unseen` in `world.toml` (a
+third of them) are never in CLS train. They are in MT train and MS train, and in CLS valid and test
+like any other name: about two thirds of the CLS test documents, and two fifths of their summaries,
+have a name that only MT and MS can teach.
 
 **No leaks.** All documents differ; no summary of valid or test, in either language, and no MT
 sentence of theirs, occurs in any training set.
@@ -318,7 +319,8 @@ def tell_part(
             examples.append(texts)
             misses = 0
         elif (misses := misses + 1) > PATIENCE:
-            raise ToldOut(f"{task} {part}: only {len(examples)} of {size} examples differ; ask for fewer")
+            told = f"the world has only {len(examples)} different ones; ask for fewer"
+            raise ToldOut(f"--{task}-{part} {size}: {told}")
     return examples
 
 

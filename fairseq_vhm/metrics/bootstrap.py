@@ -35,12 +35,17 @@ def average(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def pyrouge_order(count: int) -> np.ndarray:
     """Positions of pairs 0 .. count-1 in the order in which the script draws from them.
 
-    pyrouge lists the files ``s.0``, ``s.1``, ``s.10``, ... by name and numbers that list from 1; the
-    script then sorts those numbers as strings once more.
+    The script gets the files in pyrouge's order, numbers them from 1, and sorts those numbers as
+    strings once more.
     """
-    files = sorted(range(count), key=str)
+    files = order_of_files(count)
     numbers = sorted(range(1, count + 1), key=str)
     return np.array([files[number - 1] for number in numbers], dtype=np.int64)
+
+
+def order_of_files(count: int) -> list[int]:
+    """Pairs in the order in which pyrouge lists their files: ``s.0``, ``s.1``, ``s.10``, ..."""
+    return sorted(range(count), key=str)
 
 
 def _resampled_means(scores: np.ndarray) -> np.ndarray:

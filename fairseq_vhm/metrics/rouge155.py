@@ -19,7 +19,7 @@ import numpy as np
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.bootstrap import pyrouge_order
+from fairseq_vhm.metrics.bootstrap import order_of_files
 from fairseq_vhm.metrics.rouge import (
     NAMES,
     SCRIPT_OPTIONS,
@@ -80,7 +80,7 @@ def run_script(pairs: Sequence[tuple[str, str]], lang: str, swap_roles: bool = F
     """Score (hypothesis, reference) pairs with the script, in pyrouge's order."""
     script, perl = find_script(), find_perl()
     rule = rule_for(lang)
-    order = pyrouge_order_of_files(len(pairs))
+    order = order_of_files(len(pairs))
     with TemporaryDirectory(prefix="rouge155-") as folder:
         home = Path(folder)
         _write_data(home, perl)
@@ -138,12 +138,6 @@ def find_perl() -> str:
     return perl
 
 
-def pyrouge_order_of_files(count: int) -> list[int]:
-    """Pairs in the order of their file names ``s.0``, ``s.1``, ``s.10``, ...; the script numbers the
-    list from 1 and sorts those numbers as strings (:func:`~.bootstrap.pyrouge_order`)."""
-    return sorted(range(count), key=str)
-
-
 def _write_data(home: Path, perl: str) -> None:
     (home / "XML").mkdir()
     (home / "XML" / "DOM.pm").write_text(XML_STUB, encoding="ascii")
@@ -166,7 +160,7 @@ def _run(command: list[str], folder: Path, name: str) -> str:
 
 
 def _parse(printed: str, order: Sequence[int]) -> PerlScores:
-    averages = [[float(figure) for figure in found[2:]] for found in AVERAGE.finditer(printed)]
+    averages = [[float(figure) for figure in found.groups()[1:]] for found in AVERAGE.finditer(printed)]
     per_metric = np.array([[float(x) for x in f.groups()] for f in EVALUATION.finditer(printed)])
     segments = np.empty((len(order), len(NAMES), 3))
     for metric, rows in enumerate(np.split(per_metric, len(NAMES))):

