@@ -1,13 +1,10 @@
-"""What is installed here, what is missing, and what to do about it: the checks of ``vhm doctor``."""
+"""The checks of ``vhm doctor``: what is installed here, what is missing, what to do about it."""
 
 import importlib
 import os
 import platform
-import re
 import shutil
 import subprocess
-import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -30,7 +27,6 @@ REGISTERED = {
     "task": "cross_lingual_summarization",
     "criterion": "elbo",
 }
-EXTRA_MARKER = re.compile(r"""extra == ['"]([^'"]+)['"]""")
 GIB = 2**30
 
 
@@ -38,8 +34,8 @@ GIB = 2**30
 class Check:
     """One line of the report.
 
-    ``state`` is ``ok``, ``missing`` (a required part that is not there or of a wrong version), ``absent``
-    (an optional part that is not there) or ``note`` (a fact without judgement).
+    ``state`` is ``ok``, ``missing`` (a required part is not there or of a wrong version),
+    ``absent`` (an optional part is not there) or ``note`` (a fact without judgement).
     """
 
     name: str
@@ -57,7 +53,7 @@ def examine() -> Iterator[Check]:
     yield check_fairseq()
     yield check_compiled_parts()
     yield check_registrations()
-    yield from check_extras()
+    yield from check_requirements()
     yield check_rouge155()
     yield check_machine()
 
@@ -83,7 +79,7 @@ def as_text(checks: list[Check]) -> str:
 
 
 def check_version(name: str, allowed: str, version: str) -> Check:
-    """Whether ``version`` lies in the range ``allowed``; its local part (``+cpu``) does not count."""
+    """Whether ``version``, its local part (``+cpu``) aside, lies in the range ``allowed``."""
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
@@ -135,26 +131,22 @@ def check_registrations() -> Check:
         registered = _registries()
     except Exception as error:  # whatever breaks the plugin's import is what the user must see
         return Check("plugin", "missing", _one_line(error), "mend the parts above first")
-    lacking = [f"{kind} {name}" for kind, name in REGISTERED.items() if name not in registered[kind]]
+    lacking = [name for kind, name in REGISTERED.items() if name not in registered[kind]]
     if lacking:
         return Check("plugin", "missing", f"not registered: {', '.join(lacking)}", "reinstall it")
     return Check("plugin", "ok", ", ".join(REGISTERED.values()))
 
 
-def check_extras() -> Iterator[Check]:
-    """A line for each optional group of the installed package (``extras_require``)."""
+def check_requirements() -> Iterator[Check]:
+    """A line for what the installed package requires, and one for each of its optional extras."""
     try:
         requirements = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
-        yield Check("extras", "note", "unknown: the plugin runs from a folder", "pip install -e .")
+        yield Check("packages", "note", "not installed, read from a folder", "pip install -e .")
         return
-    for extra, names in sorted(_extras(requirements).items()):
-        lacking = [name for name in names if not _is_installed(name)]
-        if lacking:
-            remedy = f"pip install '{DISTRIBUTION}[{extra}]'"
-            yield Check(f"extra {extra}", "absent", f"no {', '.join(lacking)}", remedy)
-        else:
-            yield Check(f"extra {extra}", "ok", ", ".join(names))
+    yield _group("packages", requirements, extra="")
+    for extra in metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []:
+        yield _group(f"extra {extra}", requirements, extra)
 
 
 def check_rouge155() -> Check:
@@ -200,21 +192,34 @@ def _registries() -> dict[str, dict]:
     }
 
 
-def _extras(requirements: list[str]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = defaultdict(list)
-    for requirement in requirements:
-        extra = EXTRA_MARKER.search(requirement)
-        if extra:
-            groups[extra[1]].append(re.match(r"[\w.-]+", requirement)[0])
-    return groups
+def _group(name: str, requirements: list[str], extra: str) -> Check:
+    """Whether the requirements of one extra (``""``: of the package itself) are met."""
+    concerned = _concerned(requirements, extra)
+    lacking = [f"{one.name}{one.specifier}" for one in concerned if not _is_met(one)]
+    if not lacking:
+        return Check(name, "ok", ", ".join(one.name for one in concerned))
+    wanted = f"{DISTRIBUTION}[{extra}]" if extra else DISTRIBUTION
+    state = "absent" if extra else "missing"
+    return Check(name, state, f"no {', '.join(lacking)}", f"pip install '{wanted}'")
 
 
-def _is_installed(distribution: str) -> bool:
+def _concerned(requirements: list[str], extra: str) -> list:
+    from packaging.requirements import Requirement
+
+    return [
+        one
+        for one in map(Requirement, requirements)
+        if ("extra ==" in str(one.marker)) == bool(extra)
+        and (one.marker is None or one.marker.evaluate({"extra": extra}))
+    ]
+
+
+def _is_met(requirement) -> bool:
     try:
-        metadata.version(distribution)
+        installed = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
         return False
-    return True
+    return requirement.specifier.contains(installed, prereleases=True)
 
 
 def _multiplies_bf16(torch) -> bool:

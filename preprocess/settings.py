@@ -32,7 +32,7 @@ class TrioSettings:
     segmentation: str = "subword"
     vocab_size: int = 32000
     character_coverage: float = 0.9999
-    spm_sample_mib: int = 64
+    spm_sample_mib: int = 32
     spm_model: str | None = None
     dictionary: str | None = None
     chinese_words: str = "jieba"

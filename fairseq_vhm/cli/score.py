@@ -42,6 +42,8 @@ def command(
     outputs, references = read_pairs(hyp, ref, lang, post_process.value)
     for finding in findings(outputs, references, lang):
         print(f"vhm: warning: {finding}", file=sys.stderr)
+    if official:
+        print("vhm: running ROUGE-1.5.5.pl, a minute for some thousand pairs", file=sys.stderr)
     scores = evaluate(
         outputs,
         references,

@@ -67,9 +67,9 @@ def read_binarised(prefix: str) -> BinarisedText | None:
         if len(header) < _HEADER.size:
             raise UserError(f"{prefix}.idx: empty or cut short; {AGAIN}")
         _, _, code, count = _HEADER.unpack(header)
+        if os.path.getsize(prefix + ".idx") != _HEADER.size + 12 * count:
+            raise UserError(f"{prefix}.idx: cut short ({count:,} texts announced); {AGAIN}")
         sizes = np.frombuffer(index.read(4 * count), dtype=np.int32)
-    if os.path.getsize(prefix + ".idx") != _HEADER.size + 12 * count:
-        raise UserError(f"{prefix}.idx: cut short ({count:,} texts announced); {AGAIN}")
     if code not in _code_to_dtype:
         raise UserError(f"{prefix}.idx: unknown type {code} of token ids (corrupted?); {AGAIN}")
     dtype = np.dtype(_code_to_dtype[code])

@@ -9,9 +9,7 @@ TOKENIZERS = {"zh": "zh", **dict.fromkeys(("ja", "th", "lo", "km", "my", "bo"), 
 """13a for every other language; ``char`` where words are not separated by spaces."""
 
 
-def score_bleu(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]], lang: str
-) -> Score:
+def score_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lang: str) -> Score:
     """Corpus BLEU; ``per_segment`` holds sentence BLEU with effective order."""
     from sacrebleu.metrics import BLEU
 

@@ -1,7 +1,9 @@
 """Which metrics there are by name, how a set of them is computed, and what is odd in the texts."""
 
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.base import Score
@@ -13,6 +15,7 @@ from fairseq_vhm.metrics.tokens import RULES, rule_for
 METRICS = ("rouge", "bleu", "chrf", "length")
 UNSPLIT_ENGLISH = re.compile(r"[a-z]{3}\. +\w")
 UNSPLIT_SHARE = 0.1
+FOREIGN_SHARE = 0.05
 
 
 def metric_names(listed: str) -> list[str]:
@@ -64,10 +67,18 @@ def evaluate(
 def findings(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], lang: str
 ) -> list[str]:
-    """What looks wrong with the texts, a line each: they are scored as they stand, never in silence."""
+    """What looks wrong with the texts, a line each: they are scored, but never in silence."""
     flat = [(line, text) for line, several in enumerate(references, 1) for text in several]
     sides = {"outputs": list(enumerate(hypotheses, 1)), "references": flat}
-    return [line for side, texts in sides.items() for line in _side_findings(side, texts, lang)]
+    found = [line for side, texts in sides.items() for line in _side_findings(side, texts, lang)]
+    written, expected = (_scripts(text for _, text in texts) for texts in sides.values())
+    main = max(expected, key=expected.__getitem__, default=None)
+    if written and main and written[main] < FOREIGN_SHARE * written.total():
+        other = max(written, key=written.__getitem__)
+        found.append(
+            f"outputs are in {other} script, references in {main}; do they belong together?"
+        )
+    return found
 
 
 def _side_findings(side: str, texts: list[tuple[int, str]], lang: str) -> Iterator[str]:
@@ -87,6 +98,15 @@ def _side_findings(side: str, texts: list[tuple[int, str]], lang: str) -> Iterat
             f"{_count(unsplit, texts)} {side} have sentences that do not end in ' .' as tokenized"
             " English does; ROUGE-L reads them as one sentence"
         )
+
+
+def _scripts(texts: Iterable[str]) -> Counter[str]:
+    """Letters by script, the first word of their Unicode names: LATIN, CJK, ARABIC, ..."""
+    letters = Counter(char for text in texts for char in text if char.isalpha())
+    scripts: Counter[str] = Counter()
+    for letter, count in letters.items():
+        scripts[unicodedata.name(letter, "UNKNOWN").split()[0]] += count
+    return scripts
 
 
 def _count(lines: list[int], texts: list) -> str:

@@ -12,9 +12,9 @@ def score_length(
 ) -> Score:
     """Mean lengths in the tokens that ROUGE counts.
 
-    ``value`` is the outputs' length in percent of the references' (their mean, where there are several),
-    ``per_segment`` the length of each output.  Parts: ``value``, ``hyp``, ``ref`` (mean lengths) and
-    ``empty`` (number of outputs without any token).
+    ``value`` is the outputs' length in percent of the references' (of the mean of several),
+    ``per_segment`` the length of each output.  Parts: ``value``, ``hyp``, ``ref`` (mean lengths)
+    and ``empty`` (number of outputs without any token).
     """
     rule = rule_for(lang)
     lengths = [len(rule.tokens(text)) for text in hypotheses]

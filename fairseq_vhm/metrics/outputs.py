@@ -1,9 +1,10 @@
 """Outputs and references from files: plain lines, ``fairseq-generate`` logs, JSON lines.
 
-A log (or the ``generate-test.txt`` of ``--results-path``) is known by its lines ``H-12<TAB>score<TAB>text``.
-It is in the order of batches; the numbers bring it back into the order of the corpus.  ``D-`` lines
-(detokenized) are taken where there are any, else ``H-``; of several outputs for a sentence the one
-of the highest score, the first of equals.  Whatever cannot be a whole run over the reference is refused.
+A log (or the ``generate-test.txt`` of ``--results-path``) is known by lines such as
+``H-12<TAB>score<TAB>text``.  It is in the order of batches; the numbers bring it back into the
+order of the corpus.  ``D-`` lines (detokenized) are taken where there are any, else ``H-``; of
+several outputs for a sentence the one of the highest score, the first of equals.  What cannot be
+one whole run over the reference is refused.
 """
 
 import json
@@ -28,7 +29,7 @@ OUTPUT_KINDS = "DH"
 PIECE_MARKS = {"sentencepiece": BLANK, "subword_nmt": "@@ "}
 MARKED_SHARE = 0.1
 NCLS_MARK = re.compile(r"</?t>")
-NAMES_SHOWN = 3
+NUMBERS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def read_pairs(
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 file without their ends (``\\n`` or ``\\r\\n``; no other character ends a line)."""
+    """Lines of a UTF-8 file without their ends: ``\\n`` or ``\\r\\n``, and no other character."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -97,7 +98,7 @@ def read_log(path: Path, lines: Sequence[str], count: int, reference: Path) -> l
     _check_whole(path, by_kind)
     outputs = next((by_kind[kind] for kind in OUTPUT_KINDS if by_kind[kind]), None)
     if outputs is None:
-        raise UserError(f"{path}: a fairseq-generate log without outputs (H- lines); was it cut short?")
+        raise UserError(f"{path}: a log without outputs (H- lines); run fairseq-generate again")
     _check_numbers(path, set(outputs), count, reference)
     return [_best(path, outputs[number]) for number in range(count)]
 
@@ -105,9 +106,10 @@ def read_log(path: Path, lines: Sequence[str], count: int, reference: Path) -> l
 def join_pieces(text: str, post_process: PostProcess, lang: str) -> str:
     """Text of an output whose symbols are pieces of words.
 
-    ``sentencepiece`` and ``subword_nmt`` do as fairseq's ``--post-process`` of that name; ``ncls`` treats
-    the published outputs of NCLS systems as they were treated for scoring: SentencePiece pieces are
-    joined, ``<t>`` and ``</t>`` dropped, and in Chinese all blanks removed.
+    ``sentencepiece`` and ``subword_nmt`` do as fairseq's ``--post-process`` of that name; ``ncls``
+    treats the published outputs of NCLS systems as they were treated for scoring: SentencePiece
+    pieces are joined, ``<t>`` and ``</t>`` dropped, and in Chinese all blanks removed.  Stand-ins
+    that ``vhm prepare`` writes for odd characters (:mod:`fairseq_vhm.text.symbols`) are undone.
     """
     match post_process:
         case "sentencepiece":
@@ -130,7 +132,7 @@ def _decode(path: Path, number: int, row: bytes) -> str:
         return row.removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path}, line {number}: not UTF-8 (byte 0x{row[error.start]:02x} at {error.start + 1});"
+            f"{path}, line {number}: not UTF-8 from byte 0x{row[error.start]:02x} on;"
             " convert the file, for example with iconv"
         ) from error
 
@@ -143,7 +145,7 @@ def _read_reference(path: Path, lang: str) -> list[list[str]]:
 
 
 def _json_references(path: Path, number: int, line: str, lang: str) -> list[str]:
-    """The references of one JSON line: under ``refs``, else the language's code, else ``target``."""
+    """References of one JSON line: under ``refs``, else the language's code, else ``target``."""
     try:
         record = json.loads(line)
     except ValueError as error:
@@ -151,7 +153,7 @@ def _json_references(path: Path, number: int, line: str, lang: str) -> list[str]
     keys = ("refs", language_of(lang), "target")
     key = next((key for key in keys if isinstance(record, dict) and key in record), None)
     if key is None:
-        raise UserError(f"{path}, line {number}: no references; expected a key of {', '.join(keys)}")
+        raise UserError(f"{path}, line {number}: no key {', '.join(keys[:-1])} or {keys[-1]}")
     texts = [record[key]] if isinstance(record[key], str) else record[key]
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise UserError(f"{path}, line {number}: '{key}' is neither a text nor a list of texts")
@@ -201,10 +203,11 @@ def _check_numbers(path: Path, numbers: set[int], count: int, reference: Path) -
         )
     missing = sorted(set(range(count)) - numbers)
     if missing:
-        shown = ", ".join(map(str, missing[:NAMES_SHOWN])) + (", ..." * (len(missing) > NAMES_SHOWN))
+        shown = ", ".join(map(str, missing[:NUMBERS_SHOWN]))
+        more = ", ..." if len(missing) > NUMBERS_SHOWN else ""
         raise UserError(
-            f"{path}: {len(missing)} of {count} sentences are missing ({shown}); the log is cut short,"
-            " or fairseq-generate skipped long inputs (--skip-invalid-size-inputs-valid-test)"
+            f"{path}: {len(missing)} of {count} sentences are missing ({shown}{more}); the log is"
+            " cut short, or inputs were skipped (--skip-invalid-size-inputs-valid-test)"
         )
 
 
@@ -242,7 +245,7 @@ def _check_references(path: Path, references: Sequence[Sequence[str]]) -> None:
     name = _pieces([text for several in references for text in several])
     if name:
         raise UserError(
-            f"{path}: holds {name} pieces ('{PIECE_MARKS[name].strip()}'); give the reference as text"
+            f"{path}: holds {name} pieces ('{PIECE_MARKS[name].strip()}'); give it as plain text"
         )
 
 

@@ -6,12 +6,15 @@ before has left, where the published algorithm stops at the first suffix that fi
 other steps.
 """
 
+from collections.abc import Callable
+
 from nltk.stem.porter import PorterStemmer
 
 STEP_4_ROUNDS = (
-    "al ance ence er ic able ible ant ement ou ism ate iti ous ive ize".split(),
-    ["ment"],
-    ["ent", "sion", "tion"],
+    ("al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement")
+    + ("ou", "ism", "ate", "iti", "ous", "ive", "ize"),
+    ("ment",),
+    ("ent", "sion", "tion"),
 )
 
 
@@ -28,7 +31,7 @@ class Rouge155Stemmer(PorterStemmer):
         return word
 
 
-def _removal(suffix: str, measure):
-    """NLTK's (suffix, replacement, condition): drop ``suffix`` where the stem's measure is over 1."""
+def _removal(suffix: str, measure: Callable[[str], int]) -> tuple:
+    """NLTK's form of: drop ``suffix`` (of -sion, -tion the -ion) where the stem has m > 1."""
     kept = suffix[0] if suffix.endswith("ion") else ""
     return suffix, kept, lambda stem: measure(stem + kept) > 1

@@ -1,8 +1,8 @@
-"""ROUGE-1, ROUGE-2 and ROUGE-L that agree with ROUGE-1.5.5 ``-c 95 -r 1000 -n 2 -a -m`` (Lin, 2004).
+"""ROUGE-1, -2 and -L (Lin, 2004) that agree with ROUGE-1.5.5 ``-c 95 -r 1000 -n 2 -a -m``.
 
-Overlaps are counted by the ``rouge-score`` library (clipped n-grams, summary-level union LCS).  Around
-it stands what agreement to the digit takes: the tokens of each language, the script's stemmer, its
-rounding of every figure to five decimals, and its bootstrap.
+Overlaps are counted by the ``rouge-score`` library (clipped n-grams, summary-level union LCS).
+Around it stands what agreement to the digit takes: the tokens of each language, the script's
+stemmer, its rounding of every figure to five decimals, and its bootstrap.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -50,14 +50,15 @@ def score_rouge(
     """
     rule = rule_for(lang)
     segments = np.empty((len(hypotheses), len(NAMES), 3))
-    for row, (hypothesis, several) in enumerate(track(list(zip(hypotheses, references, strict=True)))):
+    outputs = list(zip(hypotheses, references, strict=True))
+    for row, (hypothesis, several) in enumerate(track(outputs)):
         pairs = [pair_scores(hypothesis, one, rule, swap_roles) for one in several]
         segments[row] = combine(np.array(pairs), multi_ref)
     return summarise(segments, signature(rule, references, swap_roles, multi_ref))
 
 
 def sentence_rouge(hypothesis: str, reference: str, lang: str) -> dict[str, float]:
-    """F of ROUGE-1, -2 and -L of one pair in points, without bootstrap: for validation in training."""
+    """F of ROUGE-1, -2 and -L of one pair in points, for validation in training: no bootstrap."""
     f1 = 100 * pair_scores(hypothesis, reference, rule_for(lang))[:, F1]
     return dict(zip(NAMES, f1.tolist(), strict=True))
 

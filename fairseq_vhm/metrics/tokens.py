@@ -1,15 +1,17 @@
 """How a text becomes sentences of tokens before n-grams are counted, for each language.
 
-* ``en``: as ROUGE-1.5.5 reads it: A-Z lowered, runs of ASCII letters and digits, words of more than
-  three letters stemmed; sentences end at ``" ."`` (the split behind the published figures) or a new line.
-* ``zh``: as the published NCLS figures were made (ZNLP/ATSum, found by agreeing with its scores of
-  every sentence): each character that is not ASCII is a token, so are a run of Latin letters, a number
-  (with its decimals; with its minus sign from two digits on) and any other ASCII character.  Case
-  is kept.  ``。`` ends a sentence and is not counted; other punctuation counts.
-* every other language, by the script of each character: scripts written without spaces (Han,
-  kana, Thai, Lao, Khmer, Burmese, Tibetan) by character with its combining marks, all others by word, a
-  run of letters, marks and digits.  NFC, lower case, no stemming, punctuation not counted; sentences
-  end at the terminal punctuation of the script.
+* ``en``: as ROUGE-1.5.5 reads it: A-Z lowered, runs of ASCII letters and digits, words of more
+  than three letters stemmed; sentences end at ``" ."`` (the split behind the published figures) or
+  a new line.
+* ``zh``: as the published NCLS figures were made (found by agreement with the scores of every
+  sentence in the repository ZNLP/ATSum): each character that is not ASCII is a token, and so is a
+  run of Latin letters, a number (with its decimals; with its minus sign from two digits on) and
+  any other ASCII character.  Case is kept.  ``。`` ends a sentence and is not counted; other
+  punctuation counts.
+* every other language, by the script of each character: scripts written without spaces (Han, kana,
+  Thai, Lao, Khmer, Burmese, Tibetan) by character with its combining marks, all others by word: a
+  run of letters, marks and digits.  NFC, lower case, no stemming, punctuation not counted;
+  sentences end at the terminal punctuation of the script.
 """
 
 import re
@@ -30,7 +32,9 @@ ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 ASCII_WORD = re.compile(r"[a-z0-9]+")
 CHINESE_TOKEN = re.compile(r"[A-Za-z]+|-?[0-9]+[.,]?[0-9]+(?:[.,][0-9]+)*|[0-9]|\S")
 
-UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
+UNSPACED = (
+    r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
+)
 IN_WORD = r"\p{L}\p{M}\p{N}\u200c\u200d"
 SCRIPT_TOKEN = regex.compile(
     rf"(?V1)[{UNSPACED}&&\p{{L}}\p{{N}}]\p{{M}}*|[[{IN_WORD}]--[{UNSPACED}]]+"

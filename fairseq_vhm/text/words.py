@@ -8,6 +8,7 @@ Languages without blanks that neither covers are refused.
 
 import logging
 import re
+import warnings
 from functools import cached_property, lru_cache
 
 from fairseq_vhm.errors import UserError
@@ -98,8 +99,9 @@ def _moses_detokenizer(language: str):
 
 @lru_cache
 def _jieba():
-    import jieba
-
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # jieba 0.42.1 imports the deprecated pkg_resources
+        import jieba
     jieba.setLogLevel(logging.WARNING)
     tokenizer = jieba.Tokenizer()
     tokenizer.initialize()

@@ -82,3 +82,14 @@ def forked(tmp_path_factory):
     server = ForkServer(tmp_path_factory.mktemp("commands"))
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def trained(toy_data, forked, tmp_path_factory) -> Path:
+    """Folder of a VHM trained for 60 updates on the toy corpus, with checkpoints at 30 and at 60."""
+    from commands import training
+
+    folder = tmp_path_factory.mktemp("trained")
+    flags = ("--save-interval-updates", 30, "--no-epoch-checkpoints", "--kl-anneal-steps", 60)
+    forked("fairseq-train", *training(toy_data, folder, *flags, updates=60))
+    return folder

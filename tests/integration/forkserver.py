@@ -15,10 +15,6 @@ import runpy
 import signal
 import sys
 
-import fairseq.hub_utils
-import fairseq.sequence_generator
-import fairseq.tasks
-import fairseq.trainer
 import torch._dynamo  # noqa: F401  (torch's optimizers import it)
 
 TIMEOUT = 300  # seconds

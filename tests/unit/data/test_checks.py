@@ -1,0 +1,77 @@
+"""Every fault of binarised data ends in one line that names the file, before anything trains."""
+
+import os
+import shutil
+
+import pytest
+
+from fairseq_vhm.data.checks import check_dictionaries, check_pair, read_binarised
+from fairseq_vhm.errors import UserError
+
+SIZE = 44  # symbols of the toy dictionary without tags
+
+
+@pytest.fixture
+def pair(toy_data, tmp_path):
+    """Prefixes of both sides of a copy of the toy CLS training data."""
+    shutil.copytree(toy_data / "cls", tmp_path / "cls")
+    return [str(tmp_path / "cls" / f"train.en-zh.{lang}") for lang in ("en", "zh")]
+
+
+def refused(pair, named: str, size: int = SIZE):
+    with pytest.raises(UserError) as caught:
+        check_pair(*pair, size, "dict.en.txt")
+    message = str(caught.value)
+    assert named in message and "\n" not in message
+    return message
+
+
+def cut(path: str, keep: int) -> None:
+    with open(path, "r+b") as file:
+        file.truncate(keep)
+
+
+def test_sound_data_pass_and_are_read_as_fairseq_reads_them(pair):
+    from fairseq.data.indexed_dataset import MMapIndexedDataset
+
+    check_pair(*pair, SIZE, "dict.en.txt")
+    assert read_binarised(pair[0]).sizes.tolist() == MMapIndexedDataset(pair[0]).sizes.tolist()
+
+
+def test_missing_target_is_named(pair):
+    os.remove(pair[1] + ".bin")
+    refused(pair, "train.en-zh.zh.bin: missing")
+
+
+@pytest.mark.parametrize("keep", [0, 5, 20, 200])
+def test_index_cut_short_is_named(pair, keep):
+    cut(pair[0] + ".idx", keep)
+    refused(pair, "train.en-zh.en.idx")
+
+
+@pytest.mark.parametrize("keep", [0, 100])
+def test_data_cut_short_are_named(pair, keep):
+    cut(pair[1] + ".bin", keep)
+    refused(pair, "train.en-zh.zh.bin")
+
+
+def test_sides_of_unequal_length_are_named_with_both_counts(toy_data, pair):
+    for extension in (".bin", ".idx"):
+        shutil.copy(toy_data / "cls" / f"valid.en-zh.zh{extension}", pair[1] + extension)
+    message = refused(pair, "train.en-zh.zh.bin")
+    assert "12" in message and "60" in message
+
+
+def test_dictionary_smaller_than_the_data_is_named(pair):
+    refused(pair, "dict.en.txt", size=20)
+
+
+def test_dictionaries_that_differ_or_are_missing_are_named(tmp_path):
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    first.write_text("x 1\n")
+    second.write_text("y 1\n")
+    check_dictionaries([str(first), str(first)])
+    with pytest.raises(UserError, match="b.txt differs from"):
+        check_dictionaries([str(first), str(second)])
+    with pytest.raises(UserError, match="c.txt: missing"):
+        check_dictionaries([str(first), str(tmp_path / "c.txt")])

@@ -1,0 +1,113 @@
+"""Pairs: cutting, tags, few-shot subsets, batches of one task, nothing lost."""
+
+import numpy as np
+import pytest
+import torch
+from fairseq.data import ListDataset
+
+from fairseq_vhm.data.loading import PairOptions, TaskFolder, load_dictionary, load_pairs, task_tag
+from fairseq_vhm.data.pairs import Batching, CutDataset, MultiTaskPairs, TrainingPairs, few_shot_subset
+from fairseq_vhm.data.plan import Turn
+
+TASKS = ("cls", "mt", "ms")
+
+
+def texts(*lengths):
+    items = [torch.arange(4, 4 + n) for n in lengths]
+    for item in items:
+        item[-1] = 2
+    return ListDataset(items, sizes=np.array(lengths))
+
+
+@pytest.mark.parametrize("tag", [None, 99])
+def test_cut_texts_keep_their_start_and_their_eos_and_state_their_true_length(tag):
+    cut = CutDataset(texts(3, 6, 9), length=6, tag=tag)
+    assert cut.cut == (1 if tag is None else 2)
+    for index in range(3):
+        item = cut[index]
+        assert len(item) == cut.sizes[index] <= 6
+        assert item[-1] == 2
+        assert item[0] == (4 if tag is None else 99)
+
+
+@pytest.fixture(scope="module")
+def folders(toy_data):
+    return {task: TaskFolder.find(str(toy_data), task) for task in TASKS}
+
+
+@pytest.fixture(scope="module")
+def dictionary(folders):
+    return load_dictionary(list(folders.values()))
+
+
+def load(folders, dictionary, task="cls", split="train", **options):
+    settings = PairOptions(**{"max_source": 64, "max_target": 64, "tag_place": "source", **options})
+    return load_pairs(folders[task], split, dictionary, settings)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_source_tag_stands_before_the_text_and_target_tag_starts_the_decoder(folders, dictionary, task):
+    tag = dictionary.index(task_tag(task))
+    at_source, at_target, without = (
+        load(folders, dictionary, task, tag_place=place) for place in ("source", "target", "none")
+    )
+    plain = without[0]
+    torch.testing.assert_close(at_source[0]["source"], torch.cat([torch.tensor([tag]), plain["source"]]))
+    batch = at_target.collater([at_target[0]])
+    assert batch["net_input"]["prev_output_tokens"][0, 0] == tag
+    torch.testing.assert_close(batch["net_input"]["prev_output_tokens"][0, 1:], plain["target"][:-1])
+    assert without.collater([plain])["net_input"]["prev_output_tokens"][0, 0] == dictionary.eos()
+
+
+def test_smaller_few_shot_subsets_are_inside_larger_ones():
+    subsets = [set(few_shot_subset(1000, f, seed=3)) for f in (0.001, 0.01, 0.1, 0.5)]
+    assert [len(s) for s in subsets] == [1, 10, 100, 500]
+    assert all(a < b for a, b in zip(subsets, subsets[1:], strict=False))
+    assert few_shot_subset(1000, 1.0, seed=3) is None
+    assert set(few_shot_subset(1000, 0.1, seed=4)) != subsets[2]
+
+
+def test_few_shot_training_uses_the_subset_and_no_other_pair(folders, dictionary):
+    pairs = load(folders, dictionary, fraction=0.2, fraction_seed=3)
+    steps = TrainingPairs({"cls": pairs}).steps(Batching(40, None, 1, seed=1))
+    used = np.concatenate(steps.mini_batches["cls"])
+    assert sorted(used) == few_shot_subset(60, 0.2, 3).tolist()
+
+
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_no_pair_is_lost_or_repeated_in_batching(folders, dictionary, multiple):
+    parts = {task: load(folders, dictionary, task, split="test") for task in TASKS}
+    everything = MultiTaskPairs(parts)
+    batches = everything.batches(Batching(64, None, multiple, seed=1))
+    assert sorted(np.concatenate(batches)) == list(range(3 * 13))
+
+
+def test_a_validation_batch_is_of_one_task_and_names_it(folders, dictionary):
+    everything = MultiTaskPairs({task: load(folders, dictionary, task, split="valid") for task in TASKS})
+    seen = set()
+    for batch in everything.batches(Batching(64, None, 1, seed=1)):
+        sample = everything.collater([everything[int(i)] for i in batch])
+        seen.add(sample["net_input"]["task"])
+        assert sample["nsentences"] == len(batch)
+    assert seen == set(TASKS)
+
+
+def test_a_training_step_keeps_its_mini_batches_apart(folders, dictionary):
+    parts = {task: load(folders, dictionary, task) for task in ("cls", "mt")}
+    steps = TrainingPairs(parts).steps(Batching(40, None, 1, seed=1))
+    sample = steps.collater([steps[Turn("cls", 0, 5)], steps[Turn("mt", 1, 6)]])
+    tasks = [b["net_input"]["task"] for b in sample["mini_batches"]]
+    assert tasks == ["cls", "mt"]
+    assert [b["position"] for b in sample["mini_batches"]] == [5, 6]
+
+
+def test_summaries_come_from_the_ms_pair_of_the_same_document():
+    from fairseq_vhm.data.summaries import SummaryLookup
+
+    documents, ms_documents = texts(5, 6, 7), texts(7, 5)
+    lookup = SummaryLookup(documents, ms_documents, texts(2, 3))
+    target = torch.tensor([9, 2])
+    assert lookup.found == 2
+    torch.testing.assert_close(lookup(0, target), torch.tensor([4, 5, 2]))
+    torch.testing.assert_close(lookup(1, target), target)
+    torch.testing.assert_close(lookup(2, target), torch.tensor([4, 2]))
