@@ -1,0 +1,123 @@
+"""Training in two processes on one CPU (gloo): equal ranks, equal to one process that accumulates."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from commands import difference, error_of, learned, logged, training
+
+PROGRAM = Path(__file__).parent / "every_rank_saves.py"
+UPDATES = 8
+SCHEDULES = {"joint": [], "alternate": ["--task-schedule", "alternate"]}
+RELATIVE = 1e-6  # of a parameter tensor's largest value; float32 adds up to about 1e-7 an operation
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def two_ranks(toy_data, forked):
+    """Train in two processes; their processes and their folders, rank 0 first."""
+
+    def train(folder: Path, *flags, ddp: str = "legacy_ddp", updates: int = UPDATES):
+        group = ["--distributed-world-size", 2, "--distributed-no-spawn", "--ddp-backend", ddp]
+        group += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}"]
+        group += ["--distributed-backend", "gloo"]
+        folders = [folder / f"rank{rank}" for rank in range(2)]
+        started = []
+        for rank, save_dir in enumerate(folders):
+            arguments = training(toy_data, save_dir, *group, "--distributed-rank", rank, updates=updates)
+            started.append(forked.start(str(PROGRAM), *arguments, *flags))
+        processes = [rank.wait() for rank in started]
+        for process in processes:
+            assert process.returncode == 0, process.stdout[-1000:] + process.stderr[-3000:]
+        return processes, folders
+
+    return train
+
+
+def final(folder: Path) -> dict:
+    return learned(folder / "checkpoint_last.pt")
+
+
+def largest_deviation(first: dict, second: dict) -> float:
+    """Of any parameter tensor: largest difference over largest value."""
+    assert first.keys() == second.keys()
+    return max(float((first[n] - second[n]).abs().max() / first[n].abs().max().clamp(min=1e-6)) for n in first)
+
+
+@pytest.fixture(scope="module", params=[(s, f) for s in SCHEDULES for f in (1, 2)], ids=lambda p: f"{p[0]}-{p[1]}")
+def pair(request, two_ranks, toy_data, forked, tmp_path_factory):
+    """Two ranks, and one rank with twice the --update-freq: processes and folders."""
+    schedule, update_freq = request.param
+    folder = tmp_path_factory.mktemp("pair")
+    processes, ranks = two_ranks(folder, *SCHEDULES[schedule], "--update-freq", update_freq)
+    flags = (*SCHEDULES[schedule], "--update-freq", 2 * update_freq)
+    one = forked("fairseq-train", *training(toy_data, folder / "one", *flags, updates=UPDATES))
+    return {"processes": processes, "ranks": ranks, "one": one, "folder": folder}
+
+
+def test_two_ranks_end_with_equal_parameters(pair):
+    assert difference(*map(final, pair["ranks"])) is None
+
+
+def test_two_ranks_really_train(pair):
+    updates = logged(pair["processes"][0], "train_inner")
+    assert updates[-1]["num_updates"] == UPDATES
+    assert updates[-1]["nll_loss"] < updates[0]["nll_loss"]
+
+
+def test_two_ranks_are_one_rank_with_twice_the_update_freq(pair):
+    two, one = final(pair["ranks"][0])["model"], final(pair["folder"] / "one")["model"]
+    assert largest_deviation(one, two) < RELATIVE
+
+
+def test_two_ranks_log_what_one_rank_with_twice_the_update_freq_logs(pair):
+    kept = ("loss", "nll_loss", "wpb", "bsz", "kl_cls", "kl_mt", "kl_ms", "loss_cls", "loss_mt", "loss_ms")
+    lines = zip(logged(pair["processes"][0], "train_inner"), logged(pair["one"], "train_inner"), strict=True)
+    for two, one in lines:
+        for name in kept:
+            assert two.get(name) == pytest.approx(one.get(name), abs=0.002), name
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("loading", [[], ["--load-checkpoint-on-all-dp-ranks"]], ids=["broadcast", "each"])
+def test_two_ranks_resume_where_they_stopped(two_ranks, tmp_path, schedule, loading):
+    flags = (*SCHEDULES[schedule], "--save-interval-updates", 4)
+    _, whole = two_ranks(tmp_path / "whole", *flags)
+    checkpoint = next(whole[0].glob("checkpoint_*_4.pt"))
+    _, resumed = two_ranks(tmp_path / "resumed", *flags, *loading, "--restore-file", checkpoint)
+    for rank in resumed:
+        assert difference(final(whole[0]), final(rank)) is None
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_pytorch_ddp_learns_what_legacy_ddp_learns(two_ranks, tmp_path, schedule):
+    _, legacy = two_ranks(tmp_path / "legacy", *SCHEDULES[schedule])
+    flags = (*SCHEDULES[schedule], "--find-unused-parameters")
+    _, pytorch = two_ranks(tmp_path / "pytorch", *flags, ddp="pytorch_ddp")
+    assert difference(*map(final, pytorch)) is None
+    assert largest_deviation(final(legacy[0])["model"], final(pytorch[0])["model"]) < RELATIVE
+
+
+def test_validation_of_two_ranks_sees_every_pair(pair):
+    two, one = (logged(p, "valid")[-1] for p in (pair["processes"][0], pair["one"]))
+    for name in ("valid_loss_cls", "valid_nll_loss_mt", "valid_kl_ms", "valid_au_cls"):
+        assert two[name] == pytest.approx(one[name], abs=0.002)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [[], ["--distributed-init-method", "tcp://127.0.0.1:{port}"], ["--nprocs-per-node", 2]],
+    ids=["plain", "init-method", "nprocs"],
+)
+def test_two_processes_without_the_flags_that_work_are_refused(toy_data, forked, tmp_path, flags):
+    flags = [str(flag).format(port=free_port()) for flag in flags]
+    arguments = training(toy_data, tmp_path / "run", "--distributed-world-size", 2, *flags)
+    message = error_of(forked("fairseq-train", *arguments, fails=True))
+    assert "--distributed-world-size 2" in message
+    assert "--distributed-no-spawn" in message
+    assert not list(tmp_path.rglob("*.pt"))

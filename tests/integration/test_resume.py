@@ -1,0 +1,95 @@
+"""A run that was stopped and resumed learns, bit for bit, what an uninterrupted one learns."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import difference, learned, training
+from conftest import REPOSITORY
+
+SETTINGS = {
+    "joint": [],
+    "alternate": ["--task-schedule", "alternate", "--task-ratio", "cls:2"],
+    "workers": ["--num-workers", 2],
+    "evaluated": ["--eval-rouge", "--eval-bleu"],
+    "accumulated": ["--update-freq", 2],
+}
+EPOCH = {"joint": 6, "alternate": 24, "workers": 6, "evaluated": 6, "accumulated": 3}  # updates
+FINAL = {name: 3 * updates for name, updates in EPOCH.items()}
+
+
+def checkpoints(name: str) -> dict[str, str]:
+    """The places to resume from: within epoch 1, at its end, within epoch 3."""
+    step = EPOCH[name] // 3
+    return {
+        "mid-epoch 1": f"checkpoint_1_{step}.pt",
+        "end of epoch 1": "checkpoint1.pt",
+        "mid-epoch 3": f"checkpoint_3_{2 * EPOCH[name] + step}.pt",
+    }
+
+
+def arguments(data, save_dir, name: str, *flags) -> list:
+    saving = ("--save-interval-updates", EPOCH[name] // 3)
+    return training(data, save_dir, *saving, *SETTINGS[name], *flags, updates=FINAL[name])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(toy_data, forked, tmp_path_factory):
+    """The folder of a setting's uninterrupted run of three epochs, made when first asked for."""
+    folders: dict[str, Path] = {}
+
+    def folder_of(name: str) -> Path:
+        if name not in folders:
+            folders[name] = tmp_path_factory.mktemp(name)
+            forked("fairseq-train", *arguments(toy_data, folders[name], name))
+        return folders[name]
+
+    return folder_of
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_resumed_run_equals_the_uninterrupted_one(toy_data, forked, uninterrupted, tmp_path, name):
+    whole = uninterrupted(name)
+    expected = learned(whole / "checkpoint_last.pt")
+    for place, checkpoint in checkpoints(name).items():
+        folder = tmp_path / place
+        forked("fairseq-train", *arguments(toy_data, folder, name, "--restore-file", whole / checkpoint))
+        assert difference(expected, learned(folder / "checkpoint_last.pt")) is None, place
+
+
+@pytest.mark.parametrize("name", ["workers", "evaluated"])
+def test_what_a_run_learns_does_not_depend_on(uninterrupted, name):
+    plain, other = (learned(uninterrupted(n) / "checkpoint_last.pt") for n in ("joint", name))
+    assert difference(plain, other) is None
+
+
+@pytest.mark.parametrize("name", ["joint", "alternate"])
+def test_the_comparison_notices_a_single_update(uninterrupted, name):
+    folder, step = uninterrupted(name), EPOCH[name] // 3
+    checkpoint = folder / f"checkpoint_3_{FINAL[name] - step}.pt"
+    assert difference(learned(checkpoint), learned(folder / "checkpoint_last.pt")) is not None
+
+
+def test_a_killed_run_goes_on_with_the_same_command(toy_data, forked, uninterrupted, tmp_path):
+    command = arguments(toy_data, tmp_path, "joint")
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "fairseq-train"), *map(str, command)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    with process:
+        for line in process.stdout:
+            if '"num_updates": "15"' in line:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    resumed = forked("fairseq-train", *command)
+    assert "Loaded checkpoint" in resumed.stdout
+    whole = learned(uninterrupted("joint") / "checkpoint_last.pt")
+    assert difference(whole, learned(tmp_path / "checkpoint_last.pt")) is None
