@@ -18,9 +18,9 @@ Cities and countries exist; companies, teams, institutes and persons are invente
 
 **A document** (30 to 60 words) tells one event in one sentence and a fact about it in the next.
 Around them stand sentences that do not matter: an opening, some background with names and numbers
-of the same kinds, other news. The event opens only about half of the documents. **The summary**
-(8 to 14 words, 12 to 22 characters) joins the event to the fact in other words than the
-document's, so it must select, fuse and rephrase; each summary has two possible phrasings.
+of the same kinds, other news. The event opens about two documents in five. **The summary** (8 to
+14 words, 12 to 22 characters) joins the event to the fact in other words than the document's, so
+it must select, fuse and rephrase; each summary has two possible phrasings.
 
 **What the tasks share.** All three draw on one lexicon and one set of templates; MT sentences come
 from documents and, a quarter of them, from summaries. The names called `unseen` in `world.toml` (a
@@ -166,7 +166,9 @@ def load_world(path: Path = WORLD) -> World:
     lexicon = {kind: _entries(names["seen"]) for kind, names in raw["names"].items()}
     lexicon = {kind: entries + unseen[kind] for kind, entries in lexicon.items()}
     lexicon |= {kind: _entries(words) for kind, words in raw["words"].items()}
-    lexicon |= {kind: [_with_article(form) for form in forms] for kind, forms in raw["forms"].items()}
+    lexicon |= {
+        kind: [_with_article(form) for form in forms] for kind, forms in raw["forms"].items()
+    }
     events = [_event(table) for table in raw["event"]]
     return World(
         lexicon, unseen, events, _pairs(raw["aside"]["sentences"]), _pairs(raw["aside"]["joints"])
@@ -240,8 +242,12 @@ def tell_story(rng: random.Random, world: World) -> Story:
     event = pick(rng, world.events)
     detail = pick(rng, event.details)
     layout = pick(rng, LAYOUTS)
-    body = {"main": event.main, "detail": detail.body, "opening": event.opening,
-            "background": event.background}
+    body = {
+        "main": event.main,
+        "detail": detail.body,
+        "opening": event.opening,
+        "background": event.background,
+    }
     told = {part: scene.tell(pick(rng, body[part])) for part in layout if part != "aside"}
     if "aside" in layout:
         told["aside"] = _tell_aside(scene.elsewhere(), world, joined=layout[0] != "aside")
@@ -372,6 +378,7 @@ def share_with_unseen(lines: Sequence[str], world: World, language: str) -> floa
 
 def describe(files: Mapping[str, Sequence[str]], world: World) -> dict:
     """Lines and mean length (words; characters for Chinese) by file, and shares of unseen names."""
+
     def length(name: str, line: str) -> int:
         return len(line) if name.endswith("zh") else len(line.split())
 
@@ -399,7 +406,7 @@ def _print_table(description: Mapping, folder: Path) -> None:
         f"{shares['test_documents']:.0%} of the CLS test documents and "
         f"{shares['test_summaries']:.0%} of their summaries have a name that CLS train lacks."
     )
-    print(f"written to {folder}")
+    print(f"Written to {folder}.")
 
 
 def _whole_number(least: int) -> Callable[[str], int]:
@@ -417,7 +424,10 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=_whole_number(0), default=1, help="(default: %(default)s)")
     for (task, part), size in SIZES.items():
         parser.add_argument(
-            f"--{task}-{part}", type=_whole_number(1), default=size, metavar="N",
+            f"--{task}-{part}",
+            type=_whole_number(1),
+            default=size,
+            metavar="N",
             help="examples (default: %(default)s)",
         )
     parser.add_argument("--json", action="store_true", help="describe what was written as JSON")

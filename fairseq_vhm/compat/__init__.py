@@ -2,8 +2,9 @@
 
 from fairseq_vhm.compat import batching, checkpoints, errors, warnings
 from fairseq_vhm.compat.precision import bf16_is_not_tpu
+from fairseq_vhm.compat.processes import refuse_processes_without_gpus
 
-__all__ = ["apply", "bf16_is_not_tpu"]
+__all__ = ["apply", "mend_arguments"]
 
 
 def apply() -> None:
@@ -12,3 +13,9 @@ def apply() -> None:
     checkpoints.allow()
     batching.keep_the_rest()
     errors.install()
+
+
+def mend_arguments(args) -> None:
+    """What is to be mended in the command line; architectures are the last to see it before a run."""
+    bf16_is_not_tpu(args)
+    refuse_processes_without_gpus(args)

@@ -7,6 +7,7 @@ checkpoint (its arguments, and metrics that hold arrays) are allowed by name.  D
 
 import argparse
 import collections
+import errno
 import functools
 import pickle
 import typing
@@ -48,16 +49,23 @@ def _refuse_clearly(load):
                 f"{path}: refused, since it holds more than weights and settings ({_culprit(error)}); "
                 "it could run any program when loaded: use a checkpoint from a source you trust"
             ) from error
-        except (EOFError, RuntimeError) as error:
-            if not isinstance(error, EOFError) and "zip" not in str(error).lower():
+        except (EOFError, OSError, RuntimeError) as error:
+            if not _is_damage(error):
                 raise
             raise UserError(
-                f"{path}: cut short or not a checkpoint ({str(error).splitlines()[0][:120]}); "
+                f"{path}: cut short or not a checkpoint ({type(error).__name__}); "
                 "use another one of the run, such as checkpoint_last.pt or an earlier epoch's"
             ) from error
 
     load_or_refuse.refuses_clearly = True
     return load_or_refuse
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether torch says of a file that it is no archive, or that it ends too early."""
+    text = str(error).lower()
+    of_archive = any(word in text for word in ("zip", "archive", "pytorchstreamreader"))
+    return isinstance(error, EOFError) or of_archive or getattr(error, "errno", None) == errno.EINVAL
 
 
 def _culprit(error: Exception) -> str:

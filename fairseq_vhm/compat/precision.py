@@ -7,6 +7,6 @@ from argparse import Namespace
 
 
 def bf16_is_not_tpu(args: Namespace) -> None:
-    """Undo the parser's guess; architectures are the last to see the arguments."""
+    """Undo the parser's guess."""
     if getattr(args, "bf16", False):
         args.tpu = False

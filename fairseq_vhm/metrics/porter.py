@@ -2,8 +2,8 @@
 
 ROUGE-1.5.5 stems as Martin Porter's own implementation does, but for step 4 (changed there in
 2004): ``-ement`` is tried first, then ``-ment``, then ``-ent`` or ``-ion``, each on what the one
-before has left, where the published algorithm stops at the first suffix that fits.  NLTK gives all
-other steps.
+before has left, where the published algorithm stops at the first suffix that fits.  And a double y
+is no double consonant.  NLTK gives all the rest.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,9 @@ class Rouge155Stemmer(PorterStemmer):
 
     def __init__(self) -> None:
         super().__init__(mode=PorterStemmer.MARTIN_EXTENSIONS)
+
+    def _ends_double_consonant(self, word: str) -> bool:
+        return not word.endswith("yy") and super()._ends_double_consonant(word)
 
     def _step4(self, word: str) -> str:
         for suffixes in STEP_4_ROUNDS:

@@ -25,11 +25,17 @@ def as_json(scores: Sequence[Score], count: int) -> dict:
     }
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a destination without a folder, before long work is done for it."""
+    if not path.parent.is_dir():
+        raise UserError(f"--json {path}: there is no folder {path.parent}; create it first")
+
+
 def write_json(path: Path, content: dict) -> None:
     """Write ``content`` whole or not at all.
 
     Raises:
-        UserError: where the folder is missing or cannot be written to.
+        UserError: where the folder cannot be written to.
     """
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     try:
@@ -43,36 +49,42 @@ def write_json(path: Path, content: dict) -> None:
 
 def print_table(scores: Sequence[Score], count: int, terminal: bool) -> None:
     """Print figures and signatures: with rich on a terminal, as plain text elsewhere."""
-    if terminal:
-        _print_rich(scores)
-    else:
-        print("\n".join(_plain_lines([HEADER, *map(_row, scores)])))
-    print(f"{count} pairs")
+    rows = [_row(score) for score in scores if score.name != "length"]
+    if rows and terminal:
+        _print_rich(rows)
+    elif rows:
+        print("\n".join(_plain_lines([HEADER, *rows])))
+    print(f"{count} pairs" + "".join(map(_lengths, scores)))
     for signature, names in _by_signature(scores).items():
         print(f"{', '.join(names)}: {signature}")
 
 
-def _print_rich(scores: Sequence[Score]) -> None:
+def _print_rich(rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table()
     for column in HEADER:
         table.add_column(column, justify="left" if column == HEADER[0] else "right")
-    for score in scores:
-        table.add_row(*_row(score))
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)
 
 
 def _row(score: Score) -> tuple[str, ...]:
     parts = score.parts
-    if score.name == "length":
-        note = f"{parts['hyp']:.1f} of {parts['ref']:.1f} tokens; {parts['empty']} empty"
-        return score.name, f"{score.value:.2f} %", "", "", note
     if "low" not in parts:
         return score.name, f"{score.value:.2f}", "", "", ""
     interval = f"{parts['low']:.2f} - {parts['high']:.2f}"
     return score.name, f"{score.value:.2f}", f"{parts['p']:.2f}", f"{parts['r']:.2f}", interval
+
+
+def _lengths(score: Score) -> str:
+    if score.name != "length":
+        return ""
+    hyp, ref, empty = (score.parts[part] for part in ("hyp", "ref", "empty"))
+    of_reference = f"({score.value:.2f} % of the reference's {ref:.1f})"
+    return f", {empty} outputs empty, mean length {hyp:.1f} tokens {of_reference}"
 
 
 def _plain_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:

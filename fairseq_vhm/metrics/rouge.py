@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+import fairseq_vhm
 from fairseq_vhm.metrics import bootstrap
 from fairseq_vhm.metrics.base import Score
 from fairseq_vhm.metrics.tokens import Sentences, TokenRule, rule_for
@@ -106,8 +107,6 @@ def signature(
     scorer: str | None = None,
 ) -> str:
     """All that the figures depend on, as ``key:value`` pairs in sacreBLEU's manner."""
-    from fairseq_vhm import __version__
-
     counts = sorted({len(several) for several in references})
     several = f"{counts[0]}-{counts[-1]}" if len(counts) > 1 else str(counts[0])
     fields = [
@@ -117,7 +116,7 @@ def signature(
         f"roles:{'swapped' if swap_roles else 'normal'}",
         f"tok:{rule.name}",
         "order:pyrouge",
-        f"version:{__version__}",
+        f"version:{fairseq_vhm.__version__}",
     ]
     return "|".join(fields)
 

@@ -33,7 +33,7 @@ ASCII_WORD = re.compile(r"[a-z0-9]+")
 CHINESE_TOKEN = re.compile(r"[A-Za-z]+|-?[0-9]+[.,]?[0-9]+(?:[.,][0-9]+)*|[0-9]|\S")
 
 UNSPACED = (
-    r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
+    r"\p{Han}\p{Hiragana}\p{Katakana}ーｰ\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 )
 IN_WORD = r"\p{L}\p{M}\p{N}\u200c\u200d"
 SCRIPT_TOKEN = regex.compile(

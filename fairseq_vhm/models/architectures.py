@@ -5,7 +5,7 @@ from argparse import Namespace
 from fairseq.models import register_model_architecture
 from fairseq.models.transformer import base_architecture
 
-from fairseq_vhm.compat import bf16_is_not_tpu
+from fairseq_vhm.compat import mend_arguments
 from fairseq_vhm.models import vhm_transformer as _registered  # noqa: F401  (before its sizes)
 from fairseq_vhm.models.config import VHMConfig
 
@@ -18,7 +18,7 @@ def _set(args: Namespace, **defaults) -> None:
 @register_model_architecture("vhm_transformer", "vhm_transformer")
 def vhm_transformer(args: Namespace) -> None:
     """Transformer Base of the paper: 6+6 layers, width 512, 2048 in the FFN, 8 heads; pre-norm."""
-    bf16_is_not_tpu(args)
+    mend_arguments(args)
     VHMConfig.fill(args)
     pre_norm = not args.post_norm
     _set(args, encoder_normalize_before=pre_norm, decoder_normalize_before=pre_norm)

@@ -1,5 +1,6 @@
 """What a reader is asked for, and what every reader offers."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,14 @@ class ReaderOptions:
     ncls_articles: str | None = None
     ignore_tags: tuple[str, ...] = ()
     lcsts_min_label: int = 3
+
+    def ignores(self, tag: str) -> bool:
+        """Whether a tag is one to pass over; case and numbers in it do not matter."""
+        return _plain_tag(tag) in map(_plain_tag, self.ignore_tags)
+
+
+def _plain_tag(tag: str) -> str:
+    return re.sub(r"\d+", "", tag).lower()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class LcstsReader:
             )
         self.path = Path(path)
         self.min_label = request.options.lcsts_min_label
-        self._tags = _TAGS | {tag.lower() for tag in request.options.ignore_tags}
+        self._ignores = request.options.ignores
 
     def files(self, split: str | None) -> list[Path]:
         """``FOLDER/PART_*.txt``; for ``None`` the path itself."""
@@ -37,8 +37,11 @@ class LcstsReader:
     def read(self, files: list[Path]) -> Iterator[Pair | Problem]:
         """Pairs in the order of the blocks."""
         for path in files:
-            for block in read_blocks(path, self._tags.__contains__):
+            for block in read_blocks(path, self._is_known):
                 yield self._item(block) if isinstance(block, Block) else block
+
+    def _is_known(self, tag: str) -> bool:
+        return tag in _TAGS or self._ignores(tag)
 
     def _item(self, block: Block) -> Pair | Problem:
         label = block.text(LABEL_TAG)

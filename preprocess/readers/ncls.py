@@ -72,7 +72,6 @@ class NclsReader:
         self.path = Path(path)
         self.request = request
         self.name = "{}2{}SUM".format(*languages).upper()
-        self._ignored = frozenset(tag.lower() for tag in request.options.ignore_tags)
 
     def files(self, split: str | None) -> list[Path]:
         """``ZH2ENSUM_SPLIT.txt`` in the folder or ``ZH2ENSUM/`` below it, and LCSTS if needed."""
@@ -99,7 +98,9 @@ class NclsReader:
         return [path for path in (folder / usual, folder.parent / usual) if path.is_file()][:1]
 
     def _is_known(self, tag: str) -> bool:
-        return tag == ARTICLE_TAG or tag in self._ignored or role_of(tag) is not None
+        if tag == ARTICLE_TAG or role_of(tag) is not None:
+            return True
+        return self.request.options.ignores(tag)
 
     def _item(self, block: Block, articles: Articles | None) -> Pair | Problem:
         document, own_summary = block.text(ARTICLE_TAG), None

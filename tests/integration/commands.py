@@ -47,9 +47,13 @@ def printed(process, letter: str) -> dict[int, str]:
 
 
 def logged(process, kind: str) -> list[dict[str, float]]:
-    """The JSON lines of one logger: ``train_inner``, ``train``, ``valid``, a subset's name."""
+    """The JSON lines of one logger: ``train_inner``, ``train``, ``valid``, a subset's name.
+
+    fairseq writes null for what has been logged before and is not in this line; such keys are left out.
+    """
     lines = re.findall(rf"\| INFO \| {kind} \| (\{{.*\}})$", process.stdout, re.MULTILINE)
-    return [{key: float(value) for key, value in json.loads(line).items()} for line in lines]
+    entries = [json.loads(line) for line in lines]
+    return [{key: float(v) for key, v in entry.items() if v is not None} for entry in entries]
 
 
 def read(checkpoint) -> dict:

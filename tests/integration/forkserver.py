@@ -16,8 +16,17 @@ import signal
 import sys
 
 import torch._dynamo  # noqa: F401  (torch's optimizers import it)
+from fairseq import options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 TIMEOUT = 300  # seconds
+
+
+def warm_up() -> None:
+    """Read a command's settings once: hydra's grammar builds its tables in the first use."""
+    parser = options.get_generation_parser(interactive=True)
+    arguments = options.parse_args_and_arch(parser, ["data", "--path", "checkpoint"])
+    convert_namespace_to_omegaconf(arguments)
 
 
 def serve() -> dict:
@@ -49,5 +58,6 @@ def become(request: dict) -> None:
     sys.path[0] = os.path.dirname(sys.argv[0])
 
 
+warm_up()
 become(serve())
 runpy.run_path(sys.argv[0], run_name="__main__")

@@ -29,6 +29,7 @@ def two_ranks(toy_data, forked):
         folders = [folder / f"rank{rank}" for rank in range(2)]
         started = []
         for rank, save_dir in enumerate(folders):
+            save_dir.mkdir(parents=True)  # fairseq makes that of rank 0 alone
             arguments = training(toy_data, save_dir, *group, "--distributed-rank", rank, updates=updates)
             started.append(forked.start(str(PROGRAM), *arguments, *flags))
         processes = [rank.wait() for rank in started]

@@ -47,7 +47,7 @@ def tags(event_file) -> set[str]:
 @pytest.mark.parametrize("name", VALIDATED + GENERATED)
 def test_each_validation_logs(evaluated, name):
     validations = logged(evaluated, "valid")
-    assert [v["valid_num_updates"] for v in validations] == [10, 20, 30]
+    assert {10, 20, 30} <= {v["valid_num_updates"] for v in validations}
     assert all(f"valid_{name}" in validation for validation in validations)
 
 

@@ -50,7 +50,10 @@ def files() -> dict[str, list[str]]:
 
 def command(*arguments, fails: bool = False, **environment) -> subprocess.CompletedProcess:
     process = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, env=environment
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert (process.returncode != 0) == fails, process.stderr
     return process
@@ -120,7 +123,9 @@ def test_command_writes_the_files_it_promises_and_describes_them(tmp_path):
     assert {name: row["lines"] for name, row in description["files"].items()} == expected
 
 
-@pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--cls-train", "0"], ["--ms-test", "ten"]])
+@pytest.mark.parametrize(
+    "arguments", [["--seed", "-1"], ["--cls-train", "0"], ["--ms-test", "ten"]]
+)
 def test_wrong_argument_is_one_line_that_names_it(tmp_path, arguments):
     last = command(tmp_path / "out", *arguments, fails=True).stderr.splitlines()[-1]
     assert arguments[0] in last and arguments[1] in last
@@ -148,7 +153,9 @@ def test_no_source_text_occurs_twice(files):
     for suffix in ("cls", "mt", "ms"):
         lines = [line for part in PARTS for line in files[f"{suffix}.{part}.en"]]
         assert len(set(lines)) == len(lines)
-    documents = [line for name in files if re.match(r"(cls|ms)\..*\.en$", name) for line in files[name]]
+    documents = [
+        line for name in files if re.match(r"(cls|ms)\..*\.en$", name) for line in files[name]
+    ]
     assert len(set(documents)) == len(documents)
 
 
@@ -173,7 +180,9 @@ def test_no_summary_is_a_sentence_of_its_document(files):
     for task in ("cls", "ms"):
         for part in PARTS:
             source, target = (files[f"{task}.{part}.{side}"] for side in SUFFIXES[task])
-            assert not any(summary in document for document, summary in zip(source, target, strict=True))
+            assert not any(
+                summary in document for document, summary in zip(source, target, strict=True)
+            )
     assert not set(files["cls.test.lead_zh"]) & set(files["cls.test.zh"])
 
 
@@ -217,7 +226,9 @@ def test_every_name_and_number_of_a_chinese_sentence_is_in_the_english_one(files
 
 def said(chinese: str, names: set[str]) -> set[str]:
     """Names and figures of a Chinese text."""
-    return {name for name in names if name in chinese} | set(re.findall(r"\d[\d.]*(?:[万亿]|比\d)?", chinese))
+    return {name for name in names if name in chinese} | set(
+        re.findall(r"\d[\d.]*(?:[万亿]|比\d)?", chinese)
+    )
 
 
 def test_every_name_and_number_of_a_chinese_summary_is_in_the_english_document(files, world):
@@ -231,13 +242,21 @@ def test_every_name_and_number_of_a_chinese_summary_is_in_the_english_document(f
 def test_every_name_of_an_english_summary_is_in_its_document(files, world):
     lexicon = Lexicon(world, NAMES)
     for part in PARTS:
-        for document, summary in zip(files[f"ms.{part}.en"], files[f"ms.{part}.en_sum"], strict=True):
-            assert set(lexicon.pattern.findall(summary.lower())) <= set(lexicon.pattern.findall(document.lower()))
+        for document, summary in zip(
+            files[f"ms.{part}.en"], files[f"ms.{part}.en_sum"], strict=True
+        ):
+            assert set(lexicon.pattern.findall(summary.lower())) <= set(
+                lexicon.pattern.findall(document.lower())
+            )
 
 
 def test_names_translate_one_to_one(world):
     entries = [entry for kind in NAMES for entry in world.lexicon[kind]]
-    assert len({entry["en"] for entry in entries}) == len({entry["zh"] for entry in entries}) == len(entries)
+    assert (
+        len({entry["en"] for entry in entries})
+        == len({entry["zh"] for entry in entries})
+        == len(entries)
+    )
 
 
 def test_summary_asks_for_nothing_that_event_and_detail_do_not_say(world):
@@ -253,7 +272,9 @@ def test_summary_asks_for_nothing_that_event_and_detail_do_not_say(world):
 def test_chinese_templates_ask_for_the_slots_of_the_english_ones(world):
     for event in world.events:
         lists = [event.main, event.opening, event.background]
-        lists += [templates for detail in event.details for templates in (detail.body, detail.summary)]
+        lists += [
+            templates for detail in event.details for templates in (detail.body, detail.summary)
+        ]
         for pair in [pair for templates in lists for pair in templates]:
             assert slots(pair.en) == slots(pair.zh), pair
     assert all(slots(pair.en) == slots(pair.zh) for pair in world.asides)
@@ -267,7 +288,12 @@ def slots(template: str) -> set[str]:
 
 
 def test_no_slot_is_left_in_any_text(files):
-    assert not [line for lines in files.values() for line in lines if re.search(r"[{}_]|\.many|\.unit", line)]
+    assert not [
+        line
+        for lines in files.values()
+        for line in lines
+        if re.search(r"[{}_]|\.many|\.unit", line)
+    ]
 
 
 def test_chinese_has_no_latin_letters_no_blanks_and_full_width_punctuation(files):
@@ -282,7 +308,9 @@ def test_english_is_ascii_well_spaced_and_capitalised(files):
     for line in texts(files, "en"):
         assert line.isascii() and "  " not in line and line == line.strip(), line
         sentences = re.split(r'(?<=[.])"? ', line)
-        assert all(re.match(r'"?[A-Za-z0-9]', one) and not re.match(r'"?[a-z]', one) for one in sentences), line
+        assert all(
+            re.match(r'"?[A-Za-z0-9]', one) and not re.match(r'"?[a-z]', one) for one in sentences
+        ), line
 
 
 def test_english_articles_agree_with_the_next_word(files):
@@ -327,9 +355,8 @@ def test_stated_share_of_cls_test_needs_unseen_names(files, world):
     assert 0.33 < share_of_lines_with(unseen(world, "zh"), files["cls.test.zh"]) < 0.47
 
 
-def test_stated_share_of_documents_does_not_open_with_its_event(files, world):
-    """The docstring says about half.  An opening that names less than the summary is no event."""
-    names = {entry["zh"] for kind in NAMES for entry in world.lexicon[kind]}
-    pairs = list(zip(files["cls.test.lead_zh"], files["cls.test.zh"], strict=True))
-    elsewhere = [not {n for n in names if n in summary} <= {n for n in names if n in lead} for lead, summary in pairs]
-    assert 0.35 < sum(elsewhere) / len(pairs) < 0.65
+def test_event_opens_about_two_documents_in_five(files, world):
+    templates = [pair.zh for event in world.events for pair in event.main]
+    event = re.compile("|".join(re.sub(r"\\\{.*?\\\}", ".+", re.escape(one)) for one in templates))
+    opened = [bool(event.fullmatch(lead)) for lead in files["cls.test.lead_zh"]]
+    assert 0.3 < sum(opened) / len(opened) < 0.5

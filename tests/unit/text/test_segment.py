@@ -70,11 +70,12 @@ def test_no_symbol_is_one_of_fairseqs_special_ones(model, text):
             assert not SPECIAL_SYMBOLS & set(segmenter.encode(text, lang).split(" "))
 
 
-def test_escaping_is_one_to_one_on_every_character():
-    everything = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
-    text = "".join(everything)
+def test_escaping_is_one_to_one_on_all_blanks_and_on_its_own_block():
+    characters = [chr(code) for code in (*range(0x3100), *range(0x10FE00, 0x110000))]
+    text = "".join(characters)
     assert unescape(escape(text)) == text
-    assert len({escape(char) for char in everything}) == len(everything)
+    assert len({escape(char) for char in characters}) == len(characters)
+    assert {char for char in escape(text) if char.isspace()} == {" "}
 
 
 def test_plain_text_is_not_touched_by_escaping():
