@@ -9,6 +9,7 @@ import argparse
 import collections
 import errno
 import functools
+import importlib
 import pickle
 import typing
 
@@ -24,10 +25,16 @@ from fairseq_vhm.errors import UserError
 
 
 def _numpy_types() -> list:
-    """What pickled arrays and scalars of numpy (in fairseq's BLEU meters) are rebuilt from."""
-    core = np._core if hasattr(np, "_core") else np.core
+    """What pickled arrays and scalars of numpy (in fairseq's BLEU meters) are rebuilt from.
+
+    numpy 2 moved ``numpy.core`` to ``numpy._core``; files written with either name load with both.
+    """
+    home = "numpy._core" if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else "numpy.core"
+    multiarray = importlib.import_module(f"{home}.multiarray")
+    functions = [getattr(multiarray, name) for name in ("_reconstruct", "scalar")]
+    renamed = [(f, f"{m}.multiarray.{f.__name__}") for f in functions for m in ("numpy.core", "numpy._core")]
     dtypes = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "u1", "?")}
-    return [np.ndarray, np.dtype, core.multiarray._reconstruct, core.multiarray.scalar, *dtypes]
+    return [np.ndarray, np.dtype, *renamed, *dtypes]
 
 
 def _broadcast_types() -> list:
