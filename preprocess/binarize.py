@@ -38,8 +38,12 @@ def binarize(
     dictionary: Path,
     out: Path,
     workers: int,
+    keep_open: tuple[int, ...] = (),
 ) -> None:
     """Run ``fairseq-preprocess`` on ``PREFIX.SPLIT.LANG`` into ``out``.
+
+    Args:
+        keep_open: descriptors that it inherits.
 
     Raises:
         UserError: it failed; the message ends with its last line.
@@ -56,7 +60,7 @@ def binarize(
     }
     command = [sys.executable, "-m", "fairseq_cli.preprocess"]
     command += [str(word) for option in options.items() for word in option]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=keep_open)
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no output"]
         raise UserError(f"fairseq-preprocess failed on {prefix}.*: {last[0]}")

@@ -121,6 +121,7 @@ class Builder:
     def _make_dictionary(self) -> dict:
         path = self.work.path(DICTIONARY_NAME)
         if self.settings.dictionary:
+            dictionary.size_of(Path(self.settings.dictionary))  # its bad lines are named as the user's
             shutil.copyfile(self.settings.dictionary, path)
         else:
             dictionary.write(self._dictionary_entries(), path)
@@ -147,6 +148,7 @@ class Builder:
             self.work.path(DICTIONARY_NAME),
             out,
             self.workers,
+            keep_open=(self.work.lock,),
         )
         return {
             side.name: self._count_unknown(out, side, seen[side.name])

@@ -1,9 +1,9 @@
 """Duplicates between training and held-out text.
 
 Two texts are the same if their keys are: NFKC, case-folded, letters and digits only.  A training
-pair is a duplicate if both its keys also stand in held-out text (validation or test of any task),
-or one of them does and is long enough not to recur by chance (24 bytes of UTF-8: about five English
-words or eight Chinese characters).
+pair is a duplicate if validation or test data of any task hold the same pair, or if one of its texts
+stands there on either side and is long enough not to recur by chance (a key of 24 bytes of UTF-8:
+about five English words or eight Chinese characters).
 """
 
 import hashlib
@@ -21,33 +21,27 @@ def key_of(text: str) -> bytes:
 
 
 class HeldOut:
-    """Keys of the held-out texts (8 bytes each), by the split that they stand in."""
+    """Digests (8 bytes) of held-out pairs and of their telling texts, and where they stand."""
 
     def __init__(self) -> None:
-        self._keys: dict[bytes, str] = {}
+        self._places: dict[bytes, str] = {}
 
-    def add(self, pair: Pair, where: str) -> None:
-        """Remember both texts of a held-out pair; ``where`` is ``TASK.SPLIT``."""
-        for text in (pair.source, pair.target):
-            key = key_of(text)
-            if key:
-                self._keys.setdefault(_digest(key), where)
+    def add(self, pair: Pair, place: str) -> None:
+        """Remember a held-out pair; ``place`` is ``TASK.SPLIT``."""
+        for digest in _digests(pair).values():
+            self._places.setdefault(digest, place)
 
     def find(self, pair: Pair) -> str | None:
-        """``SIDE TASK.SPLIT`` of a held-out text that makes ``pair`` a duplicate, else None."""
-        found = {}
-        telling = {}
-        for side, text in (("source", pair.source), ("target", pair.target)):
-            key = key_of(text)
-            where = self._keys.get(_digest(key)) if key else None
-            if where:
-                found[side] = where
-                if len(key) >= _TELLING_BYTES:
-                    telling[side] = where
-        if len(found) == 2:
-            return f"both {found['source']}"
-        return next((f"{side} {where}" for side, where in telling.items()), None)
+        """What makes ``pair`` a duplicate, as in ``pair cls.test`` or ``target mt.valid``."""
+        for what, digest in _digests(pair).items():
+            if place := self._places.get(digest):
+                return f"{what} {place}"
+        return None
 
 
-def _digest(key: bytes) -> bytes:
-    return hashlib.blake2b(key, digest_size=8).digest()
+def _digests(pair: Pair) -> dict[str, bytes]:
+    """Digests to compare: that of the pair, and of each text that tells enough by itself."""
+    keys = {"source": key_of(pair.source), "target": key_of(pair.target)}
+    compared = {"pair": b"\0".join(keys.values())} if all(keys.values()) else {}
+    compared |= {side: key for side, key in keys.items() if len(key) >= _TELLING_BYTES}
+    return {what: hashlib.blake2b(key, digest_size=8).digest() for what, key in compared.items()}

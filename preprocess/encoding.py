@@ -5,6 +5,8 @@ limit.
 """
 
 import multiprocessing
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,6 +61,13 @@ class Encoded:
         }
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 Map = Callable[[Callable, Iterator], Iterator]
 
 
@@ -88,7 +97,7 @@ def encoder(segmenter: Segmenter, workers: int, progress: Progress) -> Iterator[
         _start_worker(segmenter)
         yield Encoder(map, progress)
         return
-    with multiprocessing.Pool(workers, _start_worker, (segmenter,)) as pool:
+    with multiprocessing.Pool(workers, _start_process, (segmenter,)) as pool:
         ordered_map = partial(_bounded_imap, pool, workers * _CHUNKS_A_WORKER)
         yield Encoder(ordered_map, progress)
 
@@ -118,6 +127,11 @@ _segmenter: Segmenter | None = None
 def _start_worker(segmenter: Segmenter) -> None:
     global _segmenter
     _segmenter = segmenter
+
+
+def _start_process(segmenter: Segmenter) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to meet
+    _start_worker(segmenter)
 
 
 def _encode_chunk(lang: str, limit: int, lines: list[str]) -> tuple[bytes, Encoded]:

@@ -17,9 +17,7 @@ def sha256(path: Path) -> str:
 
 def describe_files(paths: Iterable[Path]) -> list[dict]:
     """Name, size and hash of each file."""
-    return [
-        {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths
-    ]
+    return [{"path": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths]
 
 
 def hash_tree(folder: Path, ignore: tuple[str, ...]) -> dict[str, str]:

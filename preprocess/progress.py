@@ -9,6 +9,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -48,24 +49,21 @@ class LineProgress(Progress):
 
 
 class BarProgress(Progress):
-    """A bar for each stage."""
+    """A bar for the stage that is under way, a line for each one that is over."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
-        self._current = None
+        self._current: TaskID | None = None
 
     def stage(self, name: str, total: int | None = None) -> None:
-        self._settle()
+        if self._current is not None:
+            over = self._bars.tasks[0]
+            self._bars.console.print(f"{over.description} ({over.elapsed:.0f} s)", highlight=False)
+            self._bars.remove_task(self._current)
         self._current = self._bars.add_task(name, total=total)
 
     def advance(self, count: int) -> None:
         self._bars.advance(self._current, count)
-
-    def _settle(self) -> None:
-        """The bar of a stage that is over is full."""
-        if self._current is not None:
-            done = self._bars.tasks[self._current].completed or 1
-            self._bars.update(self._current, total=done, completed=done)
 
 
 @contextmanager

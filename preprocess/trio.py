@@ -8,6 +8,7 @@ line for each text that was left out and each training pair that is also held ou
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +23,7 @@ from preprocess.manifest import describe_files, tool_versions
 from preprocess.parts import TextPart
 from preprocess.progress import Progress
 from preprocess.settings import TrioSettings
-from preprocess.workspace import Workspace, is_done, write_json
+from preprocess.workspace import Workspace, finished, write_json
 
 FORMAT_VERSION = 1
 FINDINGS_NAME = "findings.txt"
@@ -39,19 +40,22 @@ def prepare_trio(
     Raises:
         UserError: anything wrong with settings, inputs, or ``out``.
     """
+    out = Path(os.path.abspath(out))  # so that "." has a name
     corpora = settings.open_corpora()
     progress.stage("hash the inputs")
     files = [path for corpus in corpora for path in corpus.files()] + settings.reused_files()
     try:
         inputs = describe_files(dict.fromkeys(files))
         fingerprint = _fingerprint(settings, inputs)
-        if is_done(out, fingerprint, overwrite):
-            return json.loads((out / MANIFEST_NAME).read_text(encoding="utf-8")), False
-        with Workspace(out, fingerprint, progress).opened() as work:
-            made = _make(settings, corpora, work, workers)
-            return _publish(work, settings, fingerprint, inputs, made), True
+        work = Workspace(out, fingerprint, progress)
+        with work.locked():
+            if manifest := finished(out, fingerprint, overwrite):
+                return manifest, False
+            with work.building():
+                made = _make(settings, corpora, work, workers)
+                return _publish(work, settings, fingerprint, inputs, made), True
     except OSError as error:
-        raise UserError(f"{error.filename or out}: {error.strerror}") from error
+        raise UserError(f"{error.filename or out}: {error.strerror or error}") from error
 
 
 def _fingerprint(settings: TrioSettings, inputs: list[dict]) -> str:

@@ -22,28 +22,34 @@ _FINGERPRINT = "fingerprint"
 _STAGES = "stages"
 
 
-def is_done(out: Path, fingerprint: str, overwrite: bool) -> bool:
-    """Whether ``out`` already is what a run with this fingerprint makes.
+def finished(out: Path, fingerprint: str, overwrite: bool) -> dict | None:
+    """The manifest of ``out`` if it already is, whole, what a run with this fingerprint makes.
 
     Raises:
         UserError: ``out`` is something else and may not be replaced.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    if not (out / MANIFEST_NAME).is_file():
-        raise UserError(f"{out}: exists and was not made by `vhm prepare`; choose another folder")
-    try:
-        made_from = json.loads((out / MANIFEST_NAME).read_text(encoding="utf-8"))[_FINGERPRINT]
-    except (ValueError, KeyError):
-        made_from = None
-    if made_from == fingerprint:
-        return True
+        return None
+    manifest = _read_manifest(out)
+    if manifest[_FINGERPRINT] == fingerprint:
+        whole = all((out / name).is_file() for name in manifest["outputs"])
+        return manifest if whole else None
     if not overwrite:
         raise UserError(
             f"{out}: was prepared from other settings or inputs; choose another folder,"
             " or replace it with --overwrite"
         )
-    return False
+    return None
+
+
+def _read_manifest(out: Path) -> dict:
+    try:
+        manifest = json.loads((out / MANIFEST_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        manifest = None
+    if not isinstance(manifest, dict) or not {_FINGERPRINT, "outputs"} <= manifest.keys():
+        raise UserError(f"{out}: exists and was not made by `vhm prepare`; choose another folder")
+    return manifest
 
 
 class Workspace:
@@ -56,24 +62,37 @@ class Workspace:
         self._fingerprint = fingerprint
 
     @contextmanager
-    def opened(self) -> Iterator["Workspace"]:
-        """Hold the folder for this process alone.
+    def locked(self) -> Iterator[None]:
+        """Hold the output for this run alone; waits for another run, and says so.
 
-        Raises:
-            UserError: another run is at work on the same output.
+        Processes that a run starts inherit the lock (:attr:`lock`), so that what a killed run left
+        behind cannot write into the folder of the next.
         """
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.out.parent / f".{self.out.name}.lock"
-        with lock.open("w") as held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"{self.out}: another `vhm prepare` is building it") from error
-            try:
-                self._enter()
-                yield self
-            finally:
-                lock.unlink()
+        path = self.out.parent / f".{self.out.name}.lock"
+        self.lock = _lock(path, lambda: self.progress.stage(f"wait for another run on {self.out}"))
+        try:
+            yield
+        finally:
+            path.unlink()
+            os.close(self.lock)
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Go on with what an interrupted run left, or begin anew if that was another run.
+
+        A mistake of the user's leaves nothing behind: to mend it is to make another run.
+        """
+        mark = self.folder / _FINGERPRINT
+        if not mark.exists() or mark.read_text(encoding="utf-8") != self._fingerprint:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            mark.write_text(self._fingerprint, encoding="utf-8")
+        try:
+            yield
+        except UserError:
+            shutil.rmtree(self.folder)
+            raise
 
     def path(self, *names: str) -> Path:
         """A path in the partial folder, whose parent exists."""
@@ -108,12 +127,19 @@ class Workspace:
         os.replace(self.folder, self.out)
         shutil.rmtree(replaced, ignore_errors=True)
 
-    def _enter(self) -> None:
-        mark = self.folder / _FINGERPRINT
-        if not mark.exists() or mark.read_text(encoding="utf-8") != self._fingerprint:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.path(_STAGES, "")
-            mark.write_text(self._fingerprint, encoding="utf-8")
+
+def _lock(path: Path, on_wait: Callable[[], None]) -> int:
+    """Descriptor of ``path`` with an exclusive lock on it; the holder may remove the file."""
+    while True:
+        held = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(held, fcntl.LOCK_EX)
+        if path.exists() and os.path.samestat(path.stat(), os.fstat(held)):
+            return held
+        os.close(held)  # a run that has ended removed the file that was waited for
 
 
 def write_json(value: dict, path: Path) -> None:

@@ -1,12 +1,12 @@
 """``vhm prepare``: raw corpora to prepared folders."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from preprocess.encoding import available_cores
 from preprocess.progress import show_progress
 from preprocess.readers import READERS, ReaderOptions
 from preprocess.settings import TrioSettings
@@ -79,9 +79,7 @@ def trio(
     chinese_words: Annotated[
         str, _option("Chinese words: jieba or char.", _SEGMENTATION)
     ] = TrioSettings.chinese_words,
-    lowercase: Annotated[
-        bool, _option("Lower-case both sides.", _SEGMENTATION)
-    ] = TrioSettings.lowercase,
+    lowercase: Annotated[bool, _option("Lower-case both sides.", _SEGMENTATION)] = TrioSettings.lowercase,
     max_source_length: Annotated[
         int, _option("Cut sources to this many symbols; 0: never.", _SEGMENTATION)
     ] = TrioSettings.max_source_length,
@@ -95,10 +93,8 @@ def trio(
         str, _option("Training pairs that are also held out: report or drop.", _CHECKS)
     ] = TrioSettings.dedup,
     seed: Annotated[int, _option("Seed of samples and draws.", _RUN)] = TrioSettings.seed,
-    workers: Annotated[int, _option("Processes.", _RUN, min=1)] = len(os.sched_getaffinity(0)),
-    overwrite: Annotated[
-        bool, _option("Replace OUT if it was prepared from something else.", _RUN)
-    ] = False,
+    workers: Annotated[int, _option("Processes.", _RUN, min=1)] = available_cores(),
+    overwrite: Annotated[bool, _option("Replace OUT if it was prepared from something else.", _RUN)] = False,
     quiet: Annotated[bool, _option("No progress.", _RUN)] = False,
     as_json: Annotated[bool, _option("Print the manifest as JSON.", _RUN, "--json")] = False,
 ) -> None:

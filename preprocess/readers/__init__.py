@@ -27,7 +27,5 @@ def open_spec(spec: str, request: Request) -> Reader:
     """
     kind, _, path = spec.partition(":")
     if kind not in READERS or not path:
-        raise UserError(
-            f"--{request.task} {spec}: write FORMAT:PATH, FORMAT one of {', '.join(READERS)}"
-        )
+        raise UserError(f"--{request.task} {spec}: write FORMAT:PATH, FORMAT one of {', '.join(READERS)}")
     return READERS[kind](path, request)

@@ -36,9 +36,7 @@ def read_aligned(source: Path, target: Path) -> Iterator[Pair | Problem]:
         yield _aligned_pair(source, target, number, left[1], right[1])
 
 
-def _aligned_pair(
-    source: Path, target: Path, number: int, left: bytes, right: bytes
-) -> Pair | Problem:
+def _aligned_pair(source: Path, target: Path, number: int, left: bytes, right: bytes) -> Pair | Problem:
     """One pair, or what is wrong with its first bad side."""
     texts = []
     for path, line in ((source, left), (target, right)):

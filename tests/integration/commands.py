@@ -2,23 +2,28 @@
 
 import json
 import re
+from pathlib import Path
 
 import torch
+
+REPOSITORY = Path(__file__).parents[2]
 
 PLUGIN = ("--user-dir", "fairseq_vhm", "--cpu")
 TASK = ("--task", "cross_lingual_summarization")
 TEST_SIZE = 13  # lines of each task's test set; no multiple of 8
 ERROR = "fairseq_vhm: error: "
+SHORT_RUN = """
+    --encoder-embed-dim 32 --decoder-embed-dim 32 --dropout 0.1 --label-smoothing 0.1
+    --optimizer adam --lr 0.003 --clip-norm 1 --num-workers 0 --seed 3
+    --no-progress-bar --log-format json --log-interval 1
+"""
 
 
 def training(data, save_dir, *flags, updates=6, criterion="elbo", arch="vhm_transformer_tiny") -> list:
     """Arguments of a short ``fairseq-train`` with dropout on; ``flags`` come last and win."""
     arguments = [data, *PLUGIN, *TASK, "--arch", arch, "--criterion", criterion]
     arguments += ["--save-dir", save_dir, "--max-update", updates, "--max-tokens", 240]
-    arguments += "--optimizer adam --lr 0.003 --clip-norm 1 --dropout 0.1 --label-smoothing 0.1".split()
-    arguments += "--encoder-embed-dim 32 --decoder-embed-dim 32 --num-workers 0 --seed 3".split()
-    arguments += "--no-progress-bar --log-format json --log-interval 1".split()
-    return [*arguments, *flags]
+    return [*arguments, *SHORT_RUN.split(), *flags]
 
 
 def decoding(data, checkpoint, *flags) -> list:

@@ -11,7 +11,8 @@ import pytest
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-REPOSITORY = HERE.parent.parent
+
+from commands import REPOSITORY, training  # noqa: E402  (found by the line above)
 
 
 @dataclass
@@ -52,7 +53,12 @@ class ForkServer:
         return int(self.process.stdout.readline())
 
     def start(
-        self, command: str, *arguments, stdin: str | bytes | None = None, cwd: Path = REPOSITORY, **environment
+        self,
+        command: str,
+        *arguments,
+        stdin: str | bytes | None = None,
+        cwd: Path = REPOSITORY,
+        **environment,
     ) -> Started:
         self.started += 1
         folder = self.folder / str(self.started)
@@ -86,10 +92,8 @@ def forked(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(toy_data, forked, tmp_path_factory) -> Path:
-    """Folder of a VHM trained for 60 updates on the toy corpus, with checkpoints at 30 and at 60."""
-    from commands import training
-
+    """Folder of a VHM trained for 60 updates on the toy corpus, with checkpoints at 32 and at 60."""
     folder = tmp_path_factory.mktemp("trained")
-    flags = ("--save-interval-updates", 30, "--no-epoch-checkpoints", "--kl-anneal-steps", 60)
+    flags = ("--save-interval-updates", 32, "--no-epoch-checkpoints", "--kl-anneal-steps", 60)
     forked("fairseq-train", *training(toy_data, folder, *flags, updates=60))
     return folder

@@ -8,6 +8,7 @@ Requests are lines of JSON on stdin: ``{"argv": [...], "cwd": ..., "stdin": path
 "stderr": path, "environment": {...}}`` is answered with the pid, ``{"wait": pid}`` with the exit status.
 """
 
+import gc
 import json
 import logging
 import os
@@ -23,10 +24,15 @@ TIMEOUT = 300  # seconds
 
 
 def warm_up() -> None:
-    """Read a command's settings once: hydra's grammar builds its tables in the first use."""
+    """Read a command's settings once, since hydra's grammar builds its tables in the first use.
+
+    What there is then is kept from the garbage collector, which else would search it again in each fork.
+    """
     parser = options.get_generation_parser(interactive=True)
     arguments = options.parse_args_and_arch(parser, ["data", "--path", "checkpoint"])
     convert_namespace_to_omegaconf(arguments)
+    gc.collect()
+    gc.freeze()
 
 
 def serve() -> dict:

@@ -51,7 +51,9 @@ def message_of(loader: str, process) -> str:
 
 @pytest.mark.parametrize("form", ["zip", "pickle"])
 @pytest.mark.parametrize("loader", LOADERS)
-def test_a_checkpoint_that_runs_a_program_is_refused_in_one_line(toy_data, forked, trained, tmp_path, loader, form):
+def test_a_checkpoint_that_runs_a_program_is_refused_in_one_line(
+    toy_data, forked, trained, tmp_path, loader, form
+):
     touched, checkpoint = tmp_path / "touched", tmp_path / "evil.pt"
     state = {**read(trained / "checkpoint_last.pt"), "extra": Malicious(touched)}
     if form == "zip":
@@ -104,9 +106,9 @@ def test_a_missing_checkpoint_is_refused_in_one_line(toy_data, forked, tmp_path,
 
 
 def test_a_refused_average_writes_nothing(forked, trained, toy_data, tmp_path):
-    checkpoint = tmp_path / "cut.pt"
-    checkpoint.write_bytes((trained / "checkpoint_last.pt").read_bytes()[:-100])
-    forked("vhm", "average", trained / "checkpoint_last.pt", checkpoint, "-o", tmp_path / "mean.pt", fails=True)
+    whole, checkpoint = trained / "checkpoint_last.pt", tmp_path / "cut.pt"
+    checkpoint.write_bytes(whole.read_bytes()[:-100])
+    forked("vhm", "average", whole, checkpoint, "-o", tmp_path / "mean.pt", fails=True)
     assert [path.name for path in tmp_path.iterdir()] == ["cut.pt"]
 
 

@@ -16,8 +16,8 @@ SMALL = (
     "--decoder-embed-dim 16 --encoder-ffn-embed-dim 16 --decoder-ffn-embed-dim 16 --max-tokens 4096"
 )
 CUT = {  # what a command is given on top, so that it ends within seconds
-    "corpus.py corpus": "corpus.py corpus --cls-train 100 --mt-train 150 --ms-train 100",
-    "--vocab-size 1500": "--vocab-size 500",
+    "corpus.py corpus": "corpus.py corpus --cls-train 300 --mt-train 400 --ms-train 300",
+    "--vocab-size 1500": "--vocab-size 900",
     "--save-dir runs/vhm": f"--save-dir runs/vhm {SMALL}",
     "--save-dir runs/base": f"--save-dir runs/base {SMALL}",
     "--max-len-b 40": "--max-len-b 4 --cpu --max-tokens 8000",

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import difference, learned, training
-from conftest import REPOSITORY
+from commands import REPOSITORY, difference, learned, training
 
 SETTINGS = {
     "joint": [],

@@ -6,8 +6,7 @@ import struct
 
 import pytest
 import sacrebleu
-from commands import decoding, difference, hypotheses, learned, logged, printed, read, training
-from conftest import REPOSITORY
+from commands import REPOSITORY, decoding, difference, hypotheses, learned, logged, printed, read, training
 from tensorboardX.proto.event_pb2 import Event
 
 from fairseq_vhm.metrics.rouge import sentence_rouge
@@ -92,7 +91,8 @@ def generated(evaluated, toy_data, forked, folder):
 def test_logged_rouge_is_that_of_generated_output(evaluated, generated):
     references = printed(generated, "T")
     scores = [
-        sentence_rouge(text, references[number], "zh") for number, [(_, text)] in hypotheses(generated).items()
+        sentence_rouge(text, references[number], "zh")
+        for number, [(_, text)] in hypotheses(generated).items()
     ]
     for name in ("rouge1", "rouge2", "rougeL"):
         mean = statistics.mean(score[name] for score in scores)
@@ -147,7 +147,7 @@ def test_valid_subsets_of_single_tasks_say_what_valid_says_of_them(toy_data, for
     ],
 )
 def test_alternate_trains_one_task_an_update_in_turn(toy_data, forked, tmp_path, ratio, turns):
-    flags = ("--task-schedule", "alternate", *ratio)
+    flags = ("--task-schedule", "alternate", *ratio, "--tensorboard-logdir", tmp_path / "board")
     process = forked("fairseq-train", *training(toy_data, tmp_path, *flags, updates=8))
     of_update = [[t for t in TASKS if f"loss_{t}" in u] for u in logged(process, "train_inner")]
     assert of_update == [[turn] for turn in turns]
@@ -179,7 +179,8 @@ def test_without_latents_it_is_a_plain_transformer_under_fairseqs_criterion(toy_
     )
     updates = logged(forked("fairseq-train", *arguments), "train_inner")
     assert updates[-1]["nll_loss"] < updates[0]["nll_loss"]
-    assert not any("hierarchy" in name or "fusion" in name for name in read(tmp_path / "checkpoint_last.pt")["model"])
+    parameters = read(tmp_path / "checkpoint_last.pt")["model"]
+    assert not any("hierarchy" in name or "fusion" in name for name in parameters)
 
 
 @pytest.mark.parametrize(

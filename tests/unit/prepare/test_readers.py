@@ -111,9 +111,7 @@ def test_jsonl_leaves_out_other_languages_and_counts_them(tmp_path):
     write(tmp_path / "train.jsonl", *map(json.dumps, records))
     first, *others = read(f"jsonl:{tmp_path}")
     assert (first.source, first.target) == ("en", "zh")
-    assert [(other.reason, other.level) for other in others] == [
-        ("other languages", Level.FILTERED)
-    ] * 2
+    assert [(other.reason, other.level) for other in others] == [("other languages", Level.FILTERED)] * 2
 
 
 @pytest.mark.parametrize(
@@ -221,9 +219,7 @@ BROKEN_BLOCKS = [
 
 
 @pytest.mark.parametrize(("block", "line", "message", "goes_on"), BROKEN_BLOCKS)
-def test_a_broken_block_is_one_problem_and_the_next_is_read(
-    tmp_path, block, line, message, goes_on
-):
+def test_a_broken_block_is_one_problem_and_the_next_is_read(tmp_path, block, line, message, goes_on):
     path = write(tmp_path / "x.txt", "", block, *([GOOD] if goes_on else []))
     problem, *rest = read(f"lcsts:{path}", "ms", ("zh", "en"), split=None)
     assert str(problem).startswith(f"{path}:{line}: {message}")
@@ -293,8 +289,7 @@ ZH2EN_TEST = document(
     tagged("back-translated-ZH-summary", "机器输出"),
 )
 LCSTS_PART_I = [
-    LCSTS_BLOCK.replace("    <human_label>{}</human_label>\n", "").format(n, n, n)
-    for n in (5, 3, 4)
+    LCSTS_BLOCK.replace("    <human_label>{}</human_label>\n", "").format(n, n, n) for n in (5, 3, 4)
 ]
 
 

@@ -3,6 +3,7 @@
 import io
 import random
 import statistics
+import threading
 from collections import Counter
 
 import numpy as np
@@ -22,7 +23,7 @@ from preprocess.lengths import Lengths
 from preprocess.progress import Progress
 from preprocess.readers import Request
 from preprocess.records import Dropped, Level, Pair, Problem
-from preprocess.workspace import Workspace, is_done, write_json
+from preprocess.workspace import Workspace, finished, write_json
 
 
 def pair(source, target):
@@ -97,18 +98,20 @@ LONG_ZH = "大雨之后河水上涨了"
     [
         (pair("THE RIVER, rose after heavy rain!", "new"), "source cls.test"),
         (pair("new", "大雨 之后，河水上涨了。"), "target cls.test"),
-        (pair("ｔｈｅ ｒｉｖｅｒ rose after heavy rain", LONG_ZH), "both cls.test"),
-        (pair("yes", "对"), "both mt.valid"),
+        (pair("ｔｈｅ ｒｉｖｅｒ rose after heavy rain", LONG_ZH), "pair cls.test"),
+        (pair("yes", "对"), "pair mt.valid"),
+        (pair("yes", "不"), None),
         (pair("yes", "是的"), None),
         (pair("new", "different"), None),
         (pair(LONG + " today", "new"), None),
-        (pair("...", "new"), None),
+        (pair("...", "？"), None),
     ],
 )
 def test_duplicates_are_found_whatever_the_case_width_blanks_and_punctuation(candidate, found):
     held_out = HeldOut()
     held_out.add(pair(LONG, LONG_ZH), "cls.test")
     held_out.add(pair("Yes.", "对。"), "mt.valid")
+    held_out.add(pair("No.", "不。"), "mt.valid")
     held_out.add(pair("!!!", "？"), "mt.valid")
     assert held_out.find(candidate) == found
 
@@ -157,9 +160,7 @@ def test_held_out_parts_split_the_training_pairs(hundred_pairs):
 
 
 def test_a_draw_repeats_with_its_seed_and_changes_with_it(hundred_pairs):
-    first, again, other = (
-        numbers(held_out_corpus(hundred_pairs, seed=seed), "test") for seed in (1, 1, 2)
-    )
+    first, again, other = (numbers(held_out_corpus(hundred_pairs, seed=seed), "test") for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
@@ -219,12 +220,12 @@ def test_duplicates_are_counted_and_dropped_on_request(hundred_pairs, tmp_path, 
     assert result == {
         "pairs": kept - 2,
         "dropped": {"empty line": 1},
-        "duplicates": {"both cls.test": 1, "both cls.valid": 1},
+        "duplicates": {"pair cls.test": 1, "pair cls.valid": 1},
     }
     assert len(sides[0].read_text().splitlines()) == kept - 2
     findings = (tmp_path / "findings").read_text().splitlines()
     fate = "dropped" if drop else "kept"
-    assert f"x.train.en:4: held-out text, {fate}: both cls.test" in findings[0]
+    assert f"x.train.en:4: held-out text, {fate}: pair cls.test" in findings[0]
     assert len(findings) == 3
 
 
@@ -309,41 +310,67 @@ def workspace(tmp_path):
 
 def test_a_marked_stage_is_not_done_again(workspace):
     done = []
-    with workspace.opened() as work:
-        for _ in range(2):
-            assert work.stage("count", lambda: done.append(1) or {"n": len(done)}) == {"n": 1}
-    with Workspace(workspace.out, "fingerprint", Progress()).opened() as again:
-        assert again.stage("count", lambda: done.append(1) or {"n": len(done)}) == {"n": 1}
+    for _ in range(3):
+        again = Workspace(workspace.out, "fingerprint", Progress())
+        with again.locked(), again.building():
+            assert again.stage("count", lambda: done.append(1) or {"n": len(done)}) == {"n": 1}
 
 
 def test_what_another_run_left_is_thrown_away(workspace):
-    with workspace.opened() as work:
-        work.path("raw", "x").write_text("old")
-        work.stage("count", lambda: {"n": 1})
-    with Workspace(workspace.out, "other", Progress()).opened() as work:
-        assert not work.path("raw", "x").exists()
-        assert work.stage("count", lambda: {"n": 2}) == {"n": 2}
+    with workspace.locked(), workspace.building():
+        workspace.path("raw", "x").write_text("old")
+        workspace.stage("count", lambda: {"n": 1})
+    other = Workspace(workspace.out, "other", Progress())
+    with other.locked(), other.building():
+        assert not other.path("raw", "x").exists()
+        assert other.stage("count", lambda: {"n": 2}) == {"n": 2}
 
 
-def test_two_runs_do_not_build_one_folder(workspace):
-    other = Workspace(workspace.out, "fingerprint", Progress())
-    with (
-        workspace.opened(),
-        pytest.raises(UserError, match="another `vhm prepare` is building it"),
-        other.opened(),
-    ):
-        pass
+def test_a_mistake_of_the_users_leaves_nothing_behind(workspace, tmp_path):
+    with pytest.raises(UserError), workspace.locked(), workspace.building():
+        workspace.path("raw", "x").write_text("half")
+        raise UserError("x:1: empty line")
+    assert not list(tmp_path.iterdir())
+
+
+class Waiting(Progress):
+    """Knows when its run began to wait."""
+
+    def __init__(self):
+        self.begun = threading.Event()
+
+    def stage(self, name, total=None):
+        assert name.startswith("wait for another run on")
+        self.begun.set()
+
+
+def test_a_second_run_on_one_folder_waits_for_the_first(workspace, tmp_path):
+    second = Workspace(workspace.out, "fingerprint", Waiting())
+    order = []
+
+    def run_second():
+        with second.locked():
+            order.append("second")
+
+    thread = threading.Thread(target=run_second)
+    with workspace.locked():
+        thread.start()
+        assert second.progress.begun.wait(timeout=30)
+        order.append("first")
+    thread.join(timeout=30)
+    assert order == ["first", "second"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_publishing_leaves_the_folder_alone_and_nothing_beside_it(workspace, tmp_path):
     workspace.out.mkdir()
     (workspace.out / "old").write_text("old")
-    with workspace.opened() as work:
-        work.stage("count", lambda: {})
-        work.path("raw", "x").write_text("raw")
-        work.path("kept", "y").write_text("kept")
-        assert list(work.outputs(leave_out=("raw",))) == ["kept/y"]
-        work.publish(leave_out=("raw",))
+    with workspace.locked(), workspace.building():
+        workspace.stage("count", lambda: {})
+        workspace.path("raw", "x").write_text("raw")
+        workspace.path("kept", "y").write_text("kept")
+        assert list(workspace.outputs(leave_out=("raw",))) == ["kept/y"]
+        workspace.publish(leave_out=("raw",))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     files = [path.relative_to(workspace.out).as_posix() for path in workspace.out.rglob("*")]
     assert sorted(files) == ["kept", "kept/y"]
@@ -351,14 +378,20 @@ def test_publishing_leaves_the_folder_alone_and_nothing_beside_it(workspace, tmp
 
 def test_a_finished_folder_is_told_from_another(tmp_path):
     out = tmp_path / "out"
-    assert not is_done(out, "mine", overwrite=False)
+    assert finished(out, "mine", overwrite=False) is None
     out.mkdir()
-    assert not is_done(out, "mine", overwrite=False)
+    assert finished(out, "mine", overwrite=False) is None
     (out / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="was not made by `vhm prepare`"):
-        is_done(out, "mine", overwrite=True)
-    write_json({"fingerprint": "mine"}, out / "manifest.json")
-    assert is_done(out, "mine", overwrite=False)
+        finished(out, "mine", overwrite=True)
+    manifest = {"fingerprint": "mine", "outputs": {"thesis.tex": "hash"}}
+    write_json(manifest, out / "manifest.json")
+    assert finished(out, "mine", overwrite=False) == manifest
     with pytest.raises(UserError, match="replace it with --overwrite"):
-        is_done(out, "other", overwrite=False)
-    assert not is_done(out, "other", overwrite=True)
+        finished(out, "other", overwrite=False)
+    assert finished(out, "other", overwrite=True) is None
+
+
+def test_a_folder_that_lost_a_file_is_not_finished(tmp_path):
+    write_json({"fingerprint": "mine", "outputs": {"gone": "hash"}}, tmp_path / "manifest.json")
+    assert finished(tmp_path, "mine", overwrite=False) is None

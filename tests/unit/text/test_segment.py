@@ -105,9 +105,7 @@ def test_english_words_follow_the_moses_tokenizer():
 
 
 def test_chinese_characters_stand_alone_and_latin_runs_stay_whole():
-    assert WordSegmenter("char").encode("用Instagram拍852张，好", "zh") == (
-        "用 Instagram 拍 852 张 ， 好"
-    )
+    assert WordSegmenter("char").encode("用Instagram拍852张，好", "zh") == ("用 Instagram 拍 852 张 ， 好")
 
 
 def test_jieba_joins_characters_to_words():
