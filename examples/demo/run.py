@@ -25,7 +25,7 @@ BIN = Path(sys.executable).parent
 TASKS = ("cls", "mt", "ms")
 SYSTEMS = {"vhm": [], "mt_ms_cls": ["--latents", "none"]}
 TITLES = {"vhm": "VHM", "mt_ms_cls": "MT-MS-CLS (no latents)"}
-UPDATES = 700
+UPDATES = 1000
 VOCABULARY = 1500
 TRAINING = shlex.split(
     "--user-dir fairseq_vhm --task cross_lingual_summarization --arch vhm_transformer_tiny "

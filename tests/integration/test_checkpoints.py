@@ -59,7 +59,7 @@ def test_a_checkpoint_that_runs_a_program_is_refused_in_one_line(
     if form == "zip":
         torch.save(state, checkpoint)
     else:
-        checkpoint.write_bytes(pickle.dumps({"extra": Malicious(touched)}))
+        checkpoint.write_bytes(pickle.dumps({"extra": Malicious(touched)}, protocol=2))
     message = message_of(loader, attempt(loader, forked, toy_data, checkpoint, tmp_path))
     assert "refused" in message
     assert ("checkpoint_last.pt" if loader == "checkpoint_last" else "evil.pt") in message

@@ -107,7 +107,7 @@ def test_logged_bleu_is_that_of_generated_output(evaluated, generated):
     assert logged(evaluated, "valid")[-1]["valid_bleu"] == pytest.approx(bleu.score, abs=0.01)
 
 
-def test_start_up_prints_no_warning_and_forks_change_nothing(toy_data, run, forked, tmp_path):
+def test_start_up_is_quiet_and_forks_change_nothing(toy_data, run, forked, tmp_path):
     real = run("fairseq-train", *training(toy_data, tmp_path / "real", updates=2))
     forked("fairseq-train", *training(toy_data, tmp_path / "forked", updates=2))
     last = [learned(tmp_path / way / "checkpoint_last.pt") for way in ("real", "forked")]
@@ -115,7 +115,7 @@ def test_start_up_prints_no_warning_and_forks_change_nothing(toy_data, run, fork
     assert re.findall(r".*warn.*", real.stdout + real.stderr, re.IGNORECASE) == []
 
 
-def test_generation_starts_without_a_warning(toy_data, run, trained):
+def test_generation_starts_quietly(toy_data, run, trained):
     process = run("fairseq-generate", *decoding(toy_data, trained / "checkpoint_last.pt"))
     assert re.findall(r".*warn.*", process.stdout + process.stderr, re.IGNORECASE) == []
 
