@@ -1,17 +1,13 @@
 """The pairs of the tasks as fairseq datasets."""
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from fairseq.data import BaseWrapperDataset, Dictionary, FairseqDataset, LanguagePairDataset
-from fairseq.data import data_utils
+from fairseq.data import BaseWrapperDataset, FairseqDataset, LanguagePairDataset, data_utils
 from torch import Tensor
 
 from fairseq_vhm.data.plan import RoundRobinPlan, Turn
-
-logger = logging.getLogger(__name__)
 
 TAG_PLACES = ("source", "target", "none")
 

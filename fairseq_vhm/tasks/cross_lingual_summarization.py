@@ -111,7 +111,8 @@ class CrossLingualSummarizationTask(FairseqTask):
         asked = self.cfg.task_tag
         if trained_with and asked and asked != trained_with:
             raise UserError(
-                f"--task-tag {asked}: the checkpoint was trained with --task-tag {trained_with}; drop the flag"
+                f"--task-tag {asked}: the checkpoint was trained with --task-tag {trained_with}; "
+                "drop the flag"
             )
         return trained_with or asked or DEFAULT_TAG_PLACE
 
