@@ -1,8 +1,10 @@
 """Work-rounds for fairseq on today's stack: one reason a file, each with when it can go."""
 
-from fairseq_vhm.compat import batching, checkpoints, errors, warnings
+from argparse import Namespace
+
+from fairseq_vhm.compat import batching, checkpoints, encoding, errors, processes, warnings
+from fairseq_vhm.compat.arguments import refuse_what_would_go_wrong_later
 from fairseq_vhm.compat.precision import bf16_is_not_tpu
-from fairseq_vhm.compat.processes import refuse_processes_without_gpus
 
 __all__ = ["apply", "mend_arguments"]
 
@@ -12,10 +14,13 @@ def apply() -> None:
     warnings.silence()
     checkpoints.allow()
     batching.keep_the_rest()
+    processes.let_ddp_run_on_cpu()
+    encoding.keep_broken_bytes()
     errors.install()
 
 
-def mend_arguments(args) -> None:
+def mend_arguments(args: Namespace) -> None:
     """What is to be mended in the command line; architectures are the last to see it before a run."""
     bf16_is_not_tpu(args)
-    refuse_processes_without_gpus(args)
+    processes.mend_processes(args)
+    refuse_what_would_go_wrong_later(args)

@@ -83,10 +83,28 @@ def _culprit(error: Exception) -> str:
     return str(error).splitlines()[0][:160]
 
 
+def _missing_clearly(load):
+    """Wrap ``load_model_ensemble_and_task``: a file that is not there ends in one line."""
+
+    @functools.wraps(load)
+    def load_or_say_missing(filenames, *args, **kwargs):
+        try:
+            return load(filenames, *args, **kwargs)
+        except OSError as error:
+            if not str(error).startswith("Model file not found"):
+                raise
+            path = str(error).rpartition(": ")[2]
+            raise UserError(f"{path}: missing; give --path the checkpoint's file name") from error
+
+    load_or_say_missing.refuses_clearly = True
+    return load_or_say_missing
+
+
 def allow() -> None:
     """Extend torch's allow-list and give refusals one clear line."""
     torch.serialization.add_safe_globals([argparse.Namespace, *_numpy_types(), *_broadcast_types()])
-    if not getattr(checkpoint_utils.load_checkpoint_to_cpu, "refuses_clearly", False):
-        checkpoint_utils.load_checkpoint_to_cpu = _refuse_clearly(
-            checkpoint_utils.load_checkpoint_to_cpu
-        )
+    wrappers = {"load_checkpoint_to_cpu": _refuse_clearly, "load_model_ensemble_and_task": _missing_clearly}
+    for name, wrap in wrappers.items():
+        function = getattr(checkpoint_utils, name)
+        if not hasattr(function, "refuses_clearly"):
+            setattr(checkpoint_utils, name, wrap(function))

@@ -1,27 +1,52 @@
-"""``--distributed-world-size 2 --cpu`` starts no process at all: it fails an assertion or, given an init
-method, exits with status 0 and has trained nothing, since fairseq spawns one process a GPU.
+"""Several processes: what fairseq's launcher and torch's DDP need to be told.
 
-Delete when ``fairseq.distributed.utils.call_main`` spawns on CPU or refuses.
+* ``--distributed-world-size 2 --cpu`` starts no process at all: it fails an assertion or, given an init
+  method, exits with status 0 and has trained nothing, since fairseq spawns one process a GPU.
+* ``--ddp-backend pytorch_ddp``, the default, names a GPU to DDP even where there is none, and needs to
+  look for unused parameters where an update does not train every latent.
+
+Delete when ``fairseq.distributed.utils.call_main`` spawns on CPU or refuses, and
+``fairseq.models.distributed_fairseq_model`` asks for the device.
 """
 
+import functools
 from argparse import Namespace
 
 import torch
+from fairseq.models import distributed_fairseq_model
 
 from fairseq_vhm.errors import UserError
 
 
-def refuse_processes_without_gpus(args: Namespace) -> None:
-    """Refuse a run on several processes that fairseq would not start.
+def mend_processes(args: Namespace) -> None:
+    """Look for unused parameters under DDP; refuse a run that fairseq would not start.
 
     Raises:
         UserError: says how to start one process a rank.
     """
-    several = getattr(args, "distributed_world_size", 1) > 1
+    if getattr(args, "distributed_world_size", 1) < 2:
+        return
+    args.find_unused_parameters = True
     no_gpu = getattr(args, "cpu", False) or not torch.cuda.is_available()
-    if several and no_gpu and not getattr(args, "distributed_no_spawn", False):
+    if no_gpu and not getattr(args, "distributed_no_spawn", False):
         raise UserError(
             f"--distributed-world-size {args.distributed_world_size} without GPUs starts no process in "
             "fairseq: start one a rank yourself, each with --distributed-no-spawn --distributed-rank R "
             "--distributed-init-method tcp://HOST:PORT --distributed-backend gloo --ddp-backend legacy_ddp"
         )
+
+
+def let_ddp_run_on_cpu() -> None:
+    """Name no device to DDP for a model that lies on the CPU."""
+    ddp = distributed_fairseq_model.DistributedDataParallel
+    if hasattr(ddp, "asks_for_the_device"):
+        return
+
+    @functools.wraps(ddp, updated=())
+    def on_its_device(module, device_ids=None, output_device=None, **settings):
+        if not any(p.is_cuda for p in module.parameters()):
+            device_ids = output_device = None
+        return ddp(module, device_ids=device_ids, output_device=output_device, **settings)
+
+    on_its_device.asks_for_the_device = True
+    distributed_fairseq_model.DistributedDataParallel = on_its_device

@@ -13,6 +13,7 @@ _FILTERS = [
     {"message": r".*'pin_memory' argument is set as true.*", "category": UserWarning},
     # hydra 1.3 about the config files inside fairseq
     {"module": r"hydra\..*", "category": UserWarning},
+    {"message": r"\s*'config' is validated against ConfigStore", "category": UserWarning},
     # torch: fairseq passes a bool padding mask beside a float causal mask
     {"message": r".*mismatched.*mask.*", "category": UserWarning},
     {"message": r".*nested tensors is in prototype stage.*", "category": UserWarning},

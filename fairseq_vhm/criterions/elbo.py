@@ -96,6 +96,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         weight = self.kl_weight(model)
         kls = {name: latents[name].kl() for name in self.charged(latents, task)}
         loss = loss + weight * self._kl_scale(sample) * self._penalty(kls, loss)
+        loss = loss + self._nothing_of_the_rest(latents, kls, loss)
         sample_size = sample["nsentences"] if self.sentence_avg else sample["ntokens"]
         log = {
             "loss": loss.data,
@@ -130,6 +131,12 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
     def _penalty(self, kls: dict[str, Tensor], like: Tensor) -> Tensor:
         """Sum over sentences and latents, in nats, of what exceeds the free bits' floor."""
         return sum((free_bits(kl, self.free_bits).sum() for kl in kls.values()), like.new_zeros(()))
+
+    @staticmethod
+    def _nothing_of_the_rest(latents: LatentBundle, kls: dict[str, Tensor], like: Tensor) -> Tensor:
+        """0 times the KL that is not charged: torch's DDP waits for a gradient of all that is put out."""
+        rest = (v.kl().sum() for name, v in latents.with_kl().items() if name not in kls)
+        return 0.0 * sum(rest, like.new_zeros(()))
 
     def _kl_scale(self, sample: dict) -> float:
         released = self.kl_normalization == "released"

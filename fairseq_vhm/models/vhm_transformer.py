@@ -18,6 +18,7 @@ from fairseq.models.transformer import (
 )
 from torch import Tensor
 
+from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LatentBundle
 from fairseq_vhm.models.config import VHMConfig
 from fairseq_vhm.modules import LatentFusion, LatentHierarchy, masked_mean
@@ -173,7 +174,7 @@ class VHMTransformerModel(TransformerModel):
         config = VHMConfig.of(args)
         share = config.share_encoder_decoder_embeddings
         if share and task.source_dictionary != task.target_dictionary:
-            raise ValueError("--share-encoder-decoder-embeddings requires a joined dictionary")
+            raise UserError("--share-encoder-decoder-embeddings requires a joined dictionary")
         model = super().build_model(args, task)
         if share:
             model.decoder.embed_tokens = model.encoder.embed_tokens
@@ -202,6 +203,21 @@ class VHMTransformerModel(TransformerModel):
         """Dimension of each latent, by name."""
         hierarchy = self.encoder.hierarchy
         return {} if hierarchy is None else dict.fromkeys(hierarchy.names, hierarchy.latent_dim)
+
+    def load_state_dict(self, state_dict, strict=True, model_cfg=None, args=None):
+        """As fairseq's; a checkpoint of another dictionary is refused in one line.
+
+        Raises:
+            UserError: the embeddings have another number of rows than the dictionary has symbols.
+        """
+        trained = state_dict.get("encoder.embed_tokens.weight")
+        symbols = self.encoder.embed_tokens.num_embeddings
+        if trained is not None and len(trained) != symbols:
+            raise UserError(
+                f"DATA's dictionary has {symbols:,} symbols with tags, but the checkpoint was trained with "
+                f"{len(trained):,}: give the DATA that it was trained on, or one prepared with its --dict"
+            )
+        return super().load_state_dict(state_dict, strict, model_cfg, args)
 
     def set_num_updates(self, num_updates: int) -> None:
         """The update that a criterion's schedules go by."""

@@ -99,7 +99,12 @@ class CrossLingualSummarizationTask(FairseqTask):
         if not from_checkpoint:
             cfg.task_tag = self.tag_place
         model = super().build_model(cfg, from_checkpoint)
-        self.latent_sizes = getattr(model, "latent_sizes", {})
+        if not hasattr(model, "latent_sizes"):
+            raise UserError(
+                f"--arch {getattr(cfg, 'arch', cfg._name)} does not read batches that name their task: use "
+                "--arch vhm_transformer, with --latents none for a model without latents"
+            )
+        self.latent_sizes = model.latent_sizes
         self.summaries_wanted = getattr(cfg, "cls_local_target", "cls") == "summary"
         if not from_checkpoint:
             self._check_latents_are_trained()
@@ -129,7 +134,11 @@ class CrossLingualSummarizationTask(FairseqTask):
         folder = self._folder(self.cfg, "cls")
         language = folder.target.split("_")[0]
         self.generation_metrics = GenerationMetrics(
-            self.dictionary, language, self.cfg.eval_post_process, bleu=self.cfg.eval_bleu
+            self.dictionary,
+            language,
+            self.cfg.eval_post_process,
+            rouge=self.cfg.eval_rouge,
+            bleu=self.cfg.eval_bleu,
         )
         settings = GenerationMetrics.generation_settings(self.cfg.eval_gen_args)
         self.validation_generator = self.build_generator([model], settings)
@@ -255,6 +264,7 @@ class CrossLingualSummarizationTask(FairseqTask):
             epoch=settings.get("epoch", 1),
             buffer_size=settings.get("data_buffer_size", 0),
             disable_shuffling=True,
+            persistent_workers=False,  # an iterator lives for one epoch; idle workers would delay its end
         )
 
     def _plan(self, pairs: TrainingPairs, batching: Batching, settings: dict):

@@ -35,10 +35,13 @@ class GenerationMetrics:
         post_process: fairseq's name of how pieces are joined; read off the dictionary if ``None``.
     """
 
-    def __init__(self, dictionary: Dictionary, language: str, post_process: str | None, bleu: bool):
+    def __init__(
+        self, dictionary: Dictionary, language: str, post_process: str | None, rouge: bool, bleu: bool
+    ):
         self.dictionary = dictionary
         self.language = language
         self.post_process = post_process or detect_pieces(dictionary)
+        self.rouge = rouge
         tokenize = "zh" if language == "zh" else "13a"
         self.bleu = sacrebleu.BLEU(tokenize=tokenize) if bleu else None
 
@@ -68,19 +71,26 @@ class GenerationMetrics:
         if print_sample:
             logger.info(f"example output:    {outputs[0]}")
             logger.info(f"example reference: {references[0]}")
-        from fairseq_vhm.metrics.rouge import sentence_rouge
-
-        log = dict.fromkeys(ROUGE, 0.0) | {"generated": len(outputs)}
-        for output, reference in zip(outputs, references, strict=True):
-            scores = sentence_rouge(output, reference, self.language)
-            for name in ROUGE:
-                log[name] += scores[name]
-        return log | (self._bleu_counts(outputs, references) if self.bleu else {})
+        return self._sums(outputs, references)
 
     def empty(self) -> dict:
         """The same keys for a batch that is not generated, so that ranks agree on them."""
-        log = dict.fromkeys(ROUGE, 0.0) | {"generated": 0}
-        return log | (self._bleu_counts([], []) if self.bleu else {})
+        return self._sums([], [])
+
+    def _sums(self, outputs: list[str], references: list[str]) -> dict:
+        log: dict = {"generated": len(outputs)}
+        if self.rouge:
+            log |= self._rouge_sums(outputs, references)
+        if self.bleu:
+            log |= self._bleu_counts(outputs, references)
+        return log
+
+    def _rouge_sums(self, outputs: list[str], references: list[str]) -> dict[str, float]:
+        from fairseq_vhm.metrics.rouge import sentence_rouge
+
+        pairs = zip(outputs, references, strict=True)
+        scores = [sentence_rouge(output, reference, self.language) for output, reference in pairs]
+        return {name: sum((s[name] for s in scores), 0.0) for name in ROUGE}
 
     def _bleu_counts(self, outputs: list[str], references: list[str]) -> dict:
         if not outputs:
@@ -96,7 +106,7 @@ class GenerationMetrics:
         generated = sum(log.get("generated", 0) for log in logging_outputs)
         if not generated:
             return
-        for name in ROUGE:
+        for name in ROUGE if any(ROUGE[0] in log for log in logging_outputs) else ():
             total = sum(log.get(name, 0) for log in logging_outputs)
             metrics.log_scalar(name, total / generated, generated, round=2)
         statistics = [log["bleu_statistics"] for log in logging_outputs if "bleu_statistics" in log]

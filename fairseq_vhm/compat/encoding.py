@@ -1,0 +1,19 @@
+"""Broken bytes in the input of ``fairseq-interactive``: a stack trace, or ``<unk>`` without a word.
+
+They are let through as surrogates here, so that the task can name the line.  Delete when
+``fairseq_cli.interactive`` says which line it cannot read.
+"""
+
+import fileinput
+import functools
+import sys
+from pathlib import PurePath
+
+
+def keep_broken_bytes() -> None:
+    """Read broken UTF-8 as surrogates, in ``fairseq-interactive`` alone."""
+    if PurePath(sys.argv[0] if sys.argv else "").name != "fairseq-interactive":
+        return
+    if sys.stdin is not None:
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+    fileinput.hook_encoded = functools.partial(fileinput.hook_encoded, errors="surrogateescape")
