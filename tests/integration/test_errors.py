@@ -102,7 +102,10 @@ CONTRADICTIONS = {
     "JSON of another kind": (["--eval-rouge", "--eval-gen-args", "[4]"], ["--eval-gen-args [4]", "JSON"]),
     "negative anneal": (["--kl-anneal-steps", "-1"], ["--kl-anneal-steps"]),
     "unknown tag": (["--task-tag", "foo"], ["--task-tag foo", "source, target, none"]),
-    "a model that is not told the task": (["--arch", "transformer"], ["--arch transformer", "vhm_transformer"]),
+    "a model that is not told the task": (
+        ["--arch", "transformer"],
+        ["--arch transformer", "vhm_transformer"],
+    ),
     "metric that is not computed": (
         ["--best-checkpoint-metric", "rougeL", "--maximize-best-checkpoint-metric"],
         ["--best-checkpoint-metric rougeL", "--eval-rouge"],
