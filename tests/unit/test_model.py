@@ -161,6 +161,25 @@ def test_released_reading_gives_the_prior_of_cls_prior_draws():
     assert not torch.allclose(seen["prior"][0], seen["posterior"][0])
 
 
+def test_a_summary_stands_for_the_target_of_z_ms_and_for_the_document_of_z_mt():
+    model, batch = make_model(DICTIONARY).eval(), make_batch(DICTIONARY)
+    source, target, summary = batch["net_input"]["src_tokens"], batch["target"], batch["target"].flip(0)
+    on_cls = model.encoder(source, task="cls", target=target, summary=summary)["bundle"]
+    as_ms = model.encoder(source, task="ms", target=summary)["bundle"]
+    as_mt = model.encoder(summary, task="mt", target=target)["bundle"]
+    torch.testing.assert_close(on_cls["ms"].posterior.mean, as_ms["ms"].posterior.mean)
+    torch.testing.assert_close(on_cls["mt"].posterior.mean, as_mt["mt"].posterior.mean)
+
+
+def test_words_pooling_leaves_out_eos_and_tag():
+    model, batch = make_model(DICTIONARY, latent_pooling="words").eval(), make_batch(DICTIONARY)
+    pooled = []
+    model.encoder.hierarchy.prior["mt"].register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0]))
+    out = model.encoder(batch["net_input"]["src_tokens"])
+    states = out["encoder_out"][0][1:-1, 0]  # the longest source has no padding: tag and EOS are its ends
+    torch.testing.assert_close(pooled[0][0], states.mean(dim=0))
+
+
 def test_latents_are_float32_in_a_half_precision_model():
     model, batch = make_model(DICTIONARY).bfloat16().eval(), make_batch(DICTIONARY)
     out = latents(model, batch)
@@ -269,6 +288,13 @@ def test_a_task_trains_its_own_latents_and_no_other(task, networks):
         {"latent_head": "tied"},
         {"latent_projection": "shared"},
         {"released_code_compat": True},
+        {"latent_projection": "none"},
+        {"latent_pooling": "words"},
+        {"latent_mlp_layers": 1},
+        {"latent_mlp_hidden": 5},
+        {"cls_prior_locals": "prior"},
+        {"post_norm": True},
+        {"biases": "fairseq"},
     ],
 )
 def test_the_three_tasks_together_train_every_parameter(flags):
