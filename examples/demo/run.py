@@ -25,15 +25,15 @@ BIN = Path(sys.executable).parent
 TASKS = ("cls", "mt", "ms")
 SYSTEMS = {"vhm": [], "mt_ms_cls": ["--latents", "none"]}
 TITLES = {"vhm": "VHM", "mt_ms_cls": "MT-MS-CLS (no latents)"}
-UPDATES = 1000
+UPDATES = 1400
 VOCABULARY = 1500
 TRAINING = shlex.split(
     "--user-dir fairseq_vhm --task cross_lingual_summarization --arch vhm_transformer_tiny "
     "--encoder-embed-dim 128 --encoder-ffn-embed-dim 256 --decoder-embed-dim 128 "
     "--decoder-ffn-embed-dim 256 --encoder-attention-heads 4 --decoder-attention-heads 4 "
-    "--share-all-embeddings --dropout 0.1 --criterion elbo --label-smoothing 0.1 "
-    "--kl-schedule linear --optimizer adam --adam-betas (0.9,0.998) --clip-norm 1.0 --lr 3e-3 "
-    "--lr-scheduler inverse_sqrt --warmup-updates 200 --max-tokens 1024 "
+    "--dropout 0.1 --criterion elbo --label-smoothing 0.1 "
+    "--kl-schedule linear --optimizer adam --adam-betas (0.9,0.998) --clip-norm 1.0 --lr 5e-3 "
+    "--lr-scheduler inverse_sqrt --warmup-updates 200 --max-tokens 700 "
     "--max-source-positions 128 --max-target-positions 64 --validate-interval-updates 200 "
     "--save-interval-updates 200 --keep-interval-updates 1 --no-epoch-checkpoints --validate-interval 1000 "
     "--save-interval 1000 --best-checkpoint-metric loss_cls --log-format json --log-interval 25 "
