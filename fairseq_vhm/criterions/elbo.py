@@ -20,8 +20,8 @@ from fairseq_vhm.criterions.collapse import CollapseWatch
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LATENTS, KLSchedule, LatentBundle, free_bits
 from fairseq_vhm.latent.annealing import KL_SCHEDULES
+from fairseq_vhm.names import TASKS
 
-TASKS = ("cls", "mt", "ms")
 ACTIVE_UNIT_VARIANCE = 0.01  # Burda et al. (2016), section 5: Var_x(E_q[z]) > 0.01
 
 

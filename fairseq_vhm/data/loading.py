@@ -11,10 +11,9 @@ from fairseq.tasks.translation import load_langpair_dataset
 from fairseq_vhm.data.checks import AGAIN, check_dictionaries, check_pair
 from fairseq_vhm.data.pairs import CutDataset, TaskPairs, few_shot_subset
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.names import TASKS
 
 logger = logging.getLogger(__name__)
-
-TASKS = ("cls", "mt", "ms")
 
 
 def task_tag(task: str) -> str:

@@ -25,8 +25,7 @@ from fairseq_vhm.modules import LatentFusion, LatentHierarchy, masked_mean
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.hierarchy import Noise
 from fairseq_vhm.modules.pooling import pooling_mask
-
-TASKS = ("cls", "mt", "ms")
+from fairseq_vhm.names import TASKS
 
 
 def build_hierarchy(config: VHMConfig, width: int) -> LatentHierarchy | None:

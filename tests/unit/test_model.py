@@ -271,7 +271,6 @@ def test_a_task_trains_its_own_latents_and_no_other(task, networks):
         for name, _ in model.named_parameters()
         if not any(part in name for part in LATENT_PARTS) or any(n + "." in name for n in networks)
     }
-    # sigma's output bias of the local posteriors acts through z alone, all others directly
     assert reached == expected
 
 
