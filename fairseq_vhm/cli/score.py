@@ -7,9 +7,10 @@ from typing import Annotated, get_args
 
 import typer
 
+from fairseq_vhm.files import check_folder, write_json
+from fairseq_vhm.metrics.display import as_json, print_table
 from fairseq_vhm.metrics.evaluation import METRICS, evaluate, findings, metric_names
 from fairseq_vhm.metrics.outputs import PostProcess, read_pairs
-from fairseq_vhm.metrics.report import as_json, check_folder, print_table, write_json
 from fairseq_vhm.metrics.rouge import MultiReference
 
 PostProcessing = StrEnum("PostProcessing", {name: name for name in get_args(PostProcess)})
@@ -40,7 +41,7 @@ def command(
 
     names = metric_names(metrics)
     if json is not None:
-        check_folder(json)
+        check_folder(json, "--json")
     outputs, references = read_pairs(hyp, ref, lang, post_process.value)
     for finding in findings(outputs, references, lang):
         print(f"vhm: warning: {finding}", file=sys.stderr)

@@ -5,9 +5,9 @@ import sacrebleu
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.bleu import score_bleu, score_chrf
+from fairseq_vhm.metrics.display import as_json, print_table
 from fairseq_vhm.metrics.evaluation import METRICS, evaluate, findings, metric_names
 from fairseq_vhm.metrics.length import score_length
-from fairseq_vhm.metrics.report import as_json, print_table
 
 HYPOTHESES = ["the cat sat on the mat today", "a court opened here on monday", ""]
 FIRST = ["the cat sat on a mat today", "the court opened on monday", "it rained"]

@@ -1,12 +1,7 @@
 """Scores as a table for people and as JSON for programs."""
 
-import json
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 
-from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.base import Score
 
 JSON_DECIMALS = 5
@@ -23,28 +18,6 @@ def as_json(scores: Sequence[Score], count: int) -> dict:
         "signature": {score.name: score.signature for score in scores},
         "n": count,
     }
-
-
-def check_folder(path: Path) -> None:
-    """Refuse a destination without a folder, before long work is done for it."""
-    if not path.parent.is_dir():
-        raise UserError(f"--json {path}: there is no folder {path.parent}; create it first")
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write ``content`` whole or not at all.
-
-    Raises:
-        UserError: where the folder cannot be written to.
-    """
-    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    try:
-        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise UserError(f"--json {path}: cannot be written: {error.strerror}") from error
 
 
 def print_table(scores: Sequence[Score], count: int, terminal: bool) -> None:
