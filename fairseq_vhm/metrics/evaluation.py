@@ -3,16 +3,27 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.base import Score
+from fairseq_vhm.metrics.bertscore import score_bertscore
 from fairseq_vhm.metrics.bleu import score_bleu, score_chrf
+from fairseq_vhm.metrics.copying import score_copy
+from fairseq_vhm.metrics.lase import score_lase
 from fairseq_vhm.metrics.length import score_length
-from fairseq_vhm.metrics.rouge import MultiReference, Track, score_rouge
+from fairseq_vhm.metrics.moverscore import score_moverscore
+from fairseq_vhm.metrics.oddities import oddities_between
+from fairseq_vhm.metrics.offtarget import score_offtarget
+from fairseq_vhm.metrics.resources import Given, Resources, can_tell
+from fairseq_vhm.metrics.rouge import MultiReference, score_rouge
 from fairseq_vhm.metrics.tokens import RULES, rule_for
 
-METRICS = ("rouge", "bleu", "chrf", "length")
+METRICS = (
+    "rouge", "bleu", "chrf", "bertscore", "moverscore", "lase", "offtarget", "copy", "length"
+)  # fmt: skip
+Track = Callable[[Iterable, str], Iterable]
 UNSPLIT_ENGLISH = re.compile(r"[a-z]{3}\. +\w")
 UNSPLIT_SHARE = 0.1
 FOREIGN_SHARE = 0.05
@@ -32,36 +43,71 @@ def metric_names(listed: str) -> list[str]:
     return names
 
 
+def possible_metrics(lang: str, given: Given) -> list[str]:
+    """All metrics for which everything is there; offtarget where its identifier knows ``lang``."""
+    possible = [name for name in METRICS if not given.lacking(name)]
+    return [name for name in possible if name != "offtarget" or can_tell(lang, given)]
+
+
+def _untracked(things: Iterable, _: str) -> Iterable:
+    return things
+
+
 def evaluate(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],
     lang: str,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str],
     swap_roles: bool = False,
     multi_ref: MultiReference = "best",
     official: bool = False,
-    track: Track = iter,
+    track: Track = _untracked,
+    resources: Resources | None = None,
 ) -> list[Score]:
     """Compute ``metrics`` in their order; arguments as of :func:`~.rouge.score_rouge`.
 
-    ``official`` has ROUGE computed by the Perl script.
+    Args:
+        official: ROUGE by the Perl script.
+        track: wraps what a metric iterates over, with the metric's name, to show progress.
+        resources: models and sources; without them only metrics that need none.
+
+    Raises:
+        UserError: a metric lacks what it needs.
     """
+    resources = resources or Resources(metrics)
     scores: list[Score] = []
     for name in metrics:
+        follow = partial(_named, track, name)
         match name:
             case "rouge" if official:
                 from fairseq_vhm.metrics.rouge155 import score_rouge155
 
                 scores += score_rouge155(hypotheses, references, lang, swap_roles, multi_ref)
             case "rouge":
-                scores += score_rouge(hypotheses, references, lang, swap_roles, multi_ref, track)
+                scores += score_rouge(hypotheses, references, lang, swap_roles, multi_ref, follow)
             case "bleu":
                 scores.append(score_bleu(hypotheses, references, lang))
             case "chrf":
                 scores.append(score_chrf(hypotheses, references))
+            case "bertscore":
+                scores.append(score_bertscore(hypotheses, references, resources.encoder, multi_ref, follow))
+            case "moverscore":
+                encoder = resources.encoder
+                scores.append(score_moverscore(hypotheses, references, encoder, multi_ref, track=follow))
+            case "lase":
+                models = resources.labse, resources.lid
+                scores += score_lase(hypotheses, references, lang, *models, multi_ref, follow)
+            case "offtarget":
+                scores.append(score_offtarget(hypotheses, references, lang, resources.identifier, follow))
+            case "copy":
+                scores.append(score_copy(hypotheses, resources.sources, references))
             case "length":
                 scores.append(score_length(hypotheses, references, lang))
     return scores
+
+
+def _named(track: Track, name: str, things: Iterable) -> Iterable:
+    return track(things, name)
 
 
 def findings(
@@ -78,7 +124,7 @@ def findings(
         found.append(
             f"outputs are in {other} script, references in {main}; do they belong together?"
         )
-    return found
+    return [*found, *oddities_between(hypotheses, references, lang)]
 
 
 def _side_findings(side: str, texts: list[tuple[int, str]], lang: str) -> Iterator[str]:

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from fairseq_vhm.metrics.base import Score
+import numpy as np
+
+from fairseq_vhm.metrics.base import CorpusScore
 from fairseq_vhm.metrics.tokens import rule_for
 
 
 def score_length(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], lang: str
-) -> Score:
+) -> CorpusScore:
     """Mean lengths in the tokens that ROUGE counts.
 
     ``value`` is the outputs' length in percent of the references' (of the mean of several),
@@ -18,8 +20,23 @@ def score_length(
     """
     rule = rule_for(lang)
     lengths = [len(rule.tokens(text)) for text in hypotheses]
-    expected = fmean(fmean(len(rule.tokens(text)) for text in several) for several in references)
-    mean = fmean(lengths)
-    value = 100 * mean / expected if expected else 0.0
-    parts = {"value": value, "hyp": mean, "ref": expected, "empty": lengths.count(0)}
-    return Score("length", value, lengths, f"length|tok:{rule.name}", parts)
+    expected = [fmean(len(rule.tokens(text)) for text in several) for several in references]
+    statistics = np.array([lengths, expected], dtype=float).T
+    value = _percent(statistics.sum(axis=0))
+    parts = {"value": value, "hyp": fmean(lengths), "ref": fmean(expected), "empty": lengths.count(0)}
+    return CorpusScore(
+        name="length",
+        value=value,
+        per_segment=lengths,
+        signature=f"length|tok:{rule.name}",
+        parts=parts,
+        better="neither",
+        statistics=statistics,
+        figure=_percent,
+    )
+
+
+def _percent(totals: np.ndarray) -> float:
+    """Total length of outputs in percent of the references'; 0 where those are empty."""
+    outputs, references = totals.tolist()
+    return 100 * outputs / references if references else 0.0

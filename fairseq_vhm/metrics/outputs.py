@@ -8,9 +8,10 @@ one whole run over the reference is refused.
 """
 
 import json
+import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,14 @@ LOG_LINE = re.compile(r"([STHDP])-(\d+)\t")
 LOG_OUTPUT = re.compile(r"[HD]-\d+\t(\S+)\t(.*)", re.DOTALL)
 ONCE_A_SENTENCE = "ST"
 OUTPUT_KINDS = "DH"
+
+FOREIGN_STARTS = {
+    b"\x1f\x8b": "compressed by gzip",
+    b"PK\x03\x04": "a zip archive",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 PIECE_MARKS = {"sentencepiece": BLANK, "subword_nmt": "@@ "}
 MARKED_SHARE = 0.1
@@ -53,11 +62,44 @@ def read_pairs(
     Raises:
         UserError: for a file that is missing, empty, not UTF-8, or does not fit the others.
     """
+    outputs, several = read_systems({"": hypothesis}, references, lang, post_process)
+    return outputs[""], several
+
+
+def read_systems(
+    hypotheses: Mapping[str, Path],
+    references: Sequence[Path],
+    lang: str,
+    post_process: PostProcess = "none",
+) -> tuple[dict[str, list[str]], list[list[str]]]:
+    """As :func:`read_pairs`, for the outputs of several systems by name; every file is read once."""
     several = read_references(references, lang)
-    outputs = read_outputs(hypothesis, len(several), references[0])
     _check_references(references[0], several)
-    _check_outputs(hypothesis, outputs, post_process)
-    return [join_pieces(text, post_process, lang) for text in outputs], several
+    outputs = {}
+    for name, path in hypotheses.items():
+        texts = read_outputs(path, len(several), references[0])
+        _check_outputs(path, texts, post_process)
+        outputs[name] = [join_pieces(text, post_process, lang) for text in texts]
+    return outputs, several
+
+
+def named_files(given: Sequence[str], flag: str) -> dict[str, Path]:
+    """Files given as ``NAME=FILE`` or ``FILE`` by their names; a file without one has its own.
+
+    Raises:
+        UserError: for an empty name or file, or a name given twice.
+    """
+    files: dict[str, Path] = {}
+    for text in given:
+        name, equals, file = ("", "", text) if Path(text).exists() else text.partition("=")
+        path = Path(file if equals or not name else name)
+        name = name if equals else path.name
+        if not name or not path.name:
+            raise UserError(f"{flag} {text}: give it as FILE or NAME=FILE")
+        if name in files:
+            raise UserError(f"{flag}: two are named {name}; name them, {flag} NAME=FILE")
+        files[name] = path
+    return files
 
 
 def read_lines(path: Path) -> list[str]:
@@ -68,8 +110,23 @@ def read_lines(path: Path) -> list[str]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     if not content.strip():
         raise UserError(f"{path}: is empty; give a file with a text on each line")
+    _check_bytes(path, content)
     rows = content.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").split(b"\n")
     return [_decode(path, number, row) for number, row in enumerate(rows, 1)]
+
+
+def read_sources(path: Path, count: int, reference: Path) -> list[str]:
+    """Sources, one for each of the ``count`` lines of ``reference``, as plain text.
+
+    Raises:
+        UserError: as :func:`read_pairs`.
+    """
+    lines = read_lines(path)
+    if len(lines) != count:
+        raise _unequal(path, len(lines), reference, count)
+    if name := _pieces(lines):
+        raise UserError(f"{path}: holds {name} pieces; give the sources as plain text")
+    return lines
 
 
 def read_references(paths: Sequence[Path], lang: str) -> list[list[str]]:
@@ -89,6 +146,8 @@ def read_outputs(path: Path, count: int, reference: Path) -> list[str]:
         return read_log(path, lines, count, reference)
     if len(lines) != count:
         raise _unequal(path, len(lines), reference, count)
+    if _is_json(lines):
+        raise UserError(f"{path}: holds JSON; give the outputs as plain text, one a line")
     return lines
 
 
@@ -127,6 +186,21 @@ def _join_sentencepiece(text: str) -> str:
     return text.replace(" ", "").replace(BLANK, " ").strip()
 
 
+def _check_bytes(path: Path, content: bytes) -> None:
+    """Refuse what is no lines of UTF-8, though parts of it may decode."""
+    for start, kind in FOREIGN_STARTS.items():
+        if content.startswith(start):
+            raise UserError(f"{path}: is {kind}; give plain text in UTF-8")
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise UserError(
+            f"{path}, line {line}: holds a NUL byte, so it is no text in UTF-8;"
+            " if it is UTF-16, convert it, for example with iconv"
+        )
+    if b"\r" in content.strip() and b"\n" not in content:
+        raise UserError(f"{path}: its lines end in CR alone; convert them to LF, for example with tr")
+
+
 def _decode(path: Path, number: int, row: bytes) -> str:
     try:
         return row.removesuffix(b"\r").decode("utf-8")
@@ -140,8 +214,29 @@ def _decode(path: Path, number: int, row: bytes) -> str:
 def _read_reference(path: Path, lang: str) -> list[list[str]]:
     lines = read_lines(path)
     if path.suffix != ".jsonl":
+        _check_plain(path, lines)
         return [[line] for line in lines]
     return [_json_references(path, number, line, lang) for number, line in enumerate(lines, 1)]
+
+
+def _check_plain(path: Path, lines: Sequence[str]) -> None:
+    """Refuse references that would be scored as text with all that stands around them."""
+    if _is_json(lines):
+        raise UserError(f"{path}: holds JSON lines; name it .jsonl so that it is read as such")
+    if any(LOG_LINE.match(line) for line in lines):
+        raise UserError(
+            f"{path}: is a log of fairseq-generate; give the references as plain text, one a line"
+        )
+
+
+def _is_json(lines: Sequence[str]) -> bool:
+    """Is every line a JSON object?  The first one is read, the others looked at."""
+    if not all(line.startswith("{") for line in lines):
+        return False
+    try:
+        return isinstance(json.loads(lines[0]), dict)
+    except ValueError:
+        return False
 
 
 def _json_references(path: Path, number: int, line: str, lang: str) -> list[str]:
@@ -157,6 +252,8 @@ def _json_references(path: Path, number: int, line: str, lang: str) -> list[str]
     texts = [record[key]] if isinstance(record[key], str) else record[key]
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise UserError(f"{path}, line {number}: '{key}' is neither a text nor a list of texts")
+    if any(SURROGATE.search(text) for text in texts):
+        raise UserError(f"{path}, line {number}: '{key}' holds half of a character (a lone \\uD800-\\uDFFF)")
     return texts
 
 
@@ -219,11 +316,17 @@ def _best(path: Path, entries: Sequence[_Entry]) -> str:
 def _score_and_text(path: Path, entry: _Entry) -> tuple[float, str]:
     found = LOG_OUTPUT.fullmatch(entry.rest)
     try:
-        return float(found[1]), found[2]
+        score, text = float(found[1]), found[2]
     except (TypeError, ValueError) as error:
         raise UserError(
             f"{path}, line {entry.line}: not 'H-NUMBER<TAB>SCORE<TAB>TEXT'; was the log cut short?"
         ) from error
+    if math.isnan(score):
+        raise UserError(
+            f"{path}, line {entry.line}: the score is nan, so the model broke down in decoding;"
+            " run fairseq-generate again, in full precision if it was --fp16"
+        )
+    return score, text
 
 
 def _check_outputs(path: Path, texts: Sequence[str], post_process: PostProcess) -> None:

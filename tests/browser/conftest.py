@@ -30,6 +30,22 @@ def chromium():
 
 
 @pytest.fixture
+def open_profile(chromium):
+    """``open_profile(folder)``: a browser of its own, whose profile lies in ``folder`` and stays there."""
+    opened = []
+
+    def open_one(folder, **settings):
+        settings |= {"executable_path": find_chromium(), "args": list(QUIET)}
+        opened.append(chromium.browser_type.launch_persistent_context(folder, **settings))
+        opened[-1].set_default_timeout(10_000)
+        return opened[-1]
+
+    yield open_one
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture
 def open_page(chromium):
     """``open_page(path)``: a fresh browser profile's page, which must not fail or ask for any address."""
     complaints, contexts = [], []

@@ -1,14 +1,24 @@
 """The set of metrics: BLEU, chrF, length, what is found odd in the texts, and the JSON form."""
 
+from pathlib import Path
+
 import pytest
 import sacrebleu
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.bleu import score_bleu, score_chrf
 from fairseq_vhm.metrics.display import as_json, print_table
-from fairseq_vhm.metrics.evaluation import METRICS, evaluate, findings, metric_names
+from fairseq_vhm.metrics.evaluation import (
+    METRICS,
+    evaluate,
+    findings,
+    metric_names,
+    possible_metrics,
+)
 from fairseq_vhm.metrics.length import score_length
+from fairseq_vhm.metrics.resources import Given, Resources
 
+FREE = ["rouge", "bleu", "chrf", "offtarget", "length"]
 HYPOTHESES = ["the cat sat on the mat today", "a court opened here on monday", ""]
 FIRST = ["the cat sat on a mat today", "the court opened on monday", "it rained"]
 SECOND = ["a cat sat on the mat", "a court opened here", "rain fell"]
@@ -63,18 +73,33 @@ def test_length_counts_tokens_and_empty_outputs():
 
 
 def test_every_metric_gives_a_figure_for_each_output_and_a_signature():
-    scores = evaluate(HYPOTHESES, both(), "en")
-    assert [score.name for score in scores] == [
-        "rouge1",
-        "rouge2",
-        "rougeL",
-        "bleu",
-        "chrf",
-        "length",
-    ]
+    given = Given(src=Path("sources"))
+    names = possible_metrics("en", given)
+    resources = Resources(names, given, sources=["the cat sat here", "a court", "nothing"])
+    scores = evaluate(HYPOTHESES, both(), "en", names, resources=resources)
+    rouge = ["rouge1", "rouge2", "rougeL"]
+    assert [score.name for score in scores] == [*rouge, "bleu", "chrf", "offtarget", "copy", "length"]
     for score in scores:
         assert len(score.per_segment) == len(HYPOTHESES)
-        assert "refs:2" in score.signature or score.name in ("length",)
+        assert "refs:2" in score.signature or score.name in ("offtarget", "copy", "length")
+
+
+def test_by_default_every_metric_is_computed_whose_files_are_there(tmp_path):
+    free = ["rouge", "bleu", "chrf", "offtarget", "length"]
+    assert possible_metrics("en", Given()) == free
+    assert possible_metrics("tlh", Given()) == [name for name in free if name != "offtarget"]
+    assert {*possible_metrics("en", Given(encoder=tmp_path))} == {*free, "bertscore", "moverscore"}
+    assert "lase" not in possible_metrics("en", Given(labse=tmp_path))
+    assert "copy" in possible_metrics("en", Given(src=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("metric", "flags"),
+    [("copy", "--src"), ("lase", "--labse and --lid"), ("moverscore", "--encoder")],
+)
+def test_a_metric_without_what_it_needs_is_refused_by_flag(metric, flags):
+    with pytest.raises(UserError, match=f"--metrics {metric} needs {flags}"):
+        evaluate(HYPOTHESES, both(), "en", [metric])
 
 
 def test_json_holds_metric_signature_and_number_of_pairs():
@@ -86,7 +111,7 @@ def test_json_holds_metric_signature_and_number_of_pairs():
 
 
 def test_the_table_for_a_terminal_has_the_figures_of_the_plain_one(capsys):
-    scores = evaluate(HYPOTHESES, both(), "en")
+    scores = evaluate(HYPOTHESES, both(), "en", FREE)
     print_table(scores, 3, terminal=False)
     plain = capsys.readouterr().out
     print_table(scores, 3, terminal=True)
@@ -96,9 +121,9 @@ def test_the_table_for_a_terminal_has_the_figures_of_the_plain_one(capsys):
     assert scores[0].signature in plain
 
 
-@pytest.mark.parametrize("listed", ["", " , ", "rouge,rogue", "bertscore"])
+@pytest.mark.parametrize("listed", ["", " , ", "rouge,rogue", "bert"])
 def test_an_unknown_or_missing_metric_is_refused(listed):
-    with pytest.raises(UserError, match="--metrics: .*; choose from rouge,bleu,chrf,length"):
+    with pytest.raises(UserError, match="--metrics: .*; choose from rouge,bleu,chrf,bertscore,"):
         metric_names(listed)
 
 

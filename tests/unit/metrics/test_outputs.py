@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import join_pieces, read_pairs
+from fairseq_vhm.metrics.outputs import join_pieces, named_files, read_pairs, read_systems
 
 # The form of fairseq-generate 0.12 (fairseq_cli/generate.py), batches out of order.
 LOG = """2026-01-01 | INFO | fairseq_cli.generate | loading model
@@ -184,3 +184,40 @@ def test_characters_that_preparation_replaced_come_back():
 
     text = "full\u3000width▁and\u00a0blank"
     assert join_pieces(escape(text), "none", "en") == text
+
+
+def test_files_are_named_as_given_or_by_themselves(tmp_path):
+    odd = tmp_path / "a=b"
+    odd.touch()
+    given = ["runs/vhm.txt", "base=runs/x=y.txt", str(odd)]
+    assert {name: str(path) for name, path in named_files(given, "--hyp").items()} == {
+        "vhm.txt": "runs/vhm.txt",
+        "base": "runs/x=y.txt",
+        "a=b": str(odd),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["a/test.log", "b/test.log"], "--hyp: two are named test.log; name them, --hyp NAME=FILE"),
+        (["x=a", "x=b"], "two are named x"),
+        (["=a"], "--hyp =a: give it as FILE or NAME=FILE"),
+        (["a="], "--hyp a=: give it as FILE or NAME=FILE"),
+        ([""], "--hyp : give it as FILE or NAME=FILE"),
+    ],
+)
+def test_files_without_a_name_of_their_own_are_refused(given, complaint):
+    with pytest.raises(UserError, match=complaint):
+        named_files(given, "--hyp")
+
+
+def test_outputs_of_several_systems_are_each_read_as_one(tmp_path):
+    texts = {"lines": "out a\n\nout c\n", "log": "H-2\t0\tc\nH-0\t0\ta\nH-1\t0\tb\n", "ref": REFERENCE}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    systems = {name: tmp_path / name for name in ("lines", "log")}
+    outputs, references = read_systems(systems, [tmp_path / "ref"], "en")
+    assert outputs == {"lines": ["out a", "", "out c"], "log": ["a", "b", "c"]}
+    for name, path in systems.items():
+        assert read_pairs(path, [tmp_path / "ref"], "en") == (outputs[name], references)

@@ -1,0 +1,126 @@
+"""What a checkpoint says of its run: settings, size, updates.  Tensors are mapped, not read."""
+
+import argparse
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from fairseq_vhm.errors import UserError
+
+CHECKPOINTS = ("checkpoint_best.pt", "checkpoint_last.pt")
+
+CONFIGURING = ("dataset", "optimization", "optimizer", "lr_scheduler", "criterion", "task")
+"""Sections of fairseq's settings that, with the model's own, decide what is trained."""
+
+SEEDS = {"seed", "fraction_seed", "fixed_validation_seed"}
+IRRELEVANT = SEEDS | {
+    *("data", "num_workers", "num_shards", "shard_id", "gen_subset", "data_buffer_size", "dataset_impl"),
+    *("max_tokens_valid", "batch_size_valid", "validate_interval", "validate_interval_updates"),
+    *("validate_after_updates", "disable_validation", "max_valid_steps", "ignore_unused_valid_subsets"),
+    *("combine_valid_subsets", "valid_subset", "stop_time_hours", "debug_param_names"),
+    *("eval_task", "latent_inference", "latent_samples", "eval_rouge", "eval_bleu", "eval_gen_args"),
+    *("eval_post_process", "eval_print_samples", "source_lang", "target_lang", "no_seed_provided"),
+}
+"""Settings in which two runs of one configuration may differ."""
+
+BUFFER = re.compile(r"(^|\.)(version|_float_tensor)$")
+TIED = re.compile(r"(embed_tokens|output_projection)\.weight$")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """``sections``: fairseq's settings by section; ``parameters``: shared ones counted once."""
+
+    path: Path
+    sections: Mapping[str, Mapping[str, object]]
+    parameters: int
+    updates: int
+
+    @cached_property
+    def settings(self) -> dict[str, object]:
+        """All settings by name; ``arch`` and ``task_name`` among them."""
+        flat = {key: value for section in self.sections.values() for key, value in section.items()}
+        for section in ("common", "distributed_training", *CONFIGURING):
+            flat |= self.sections.get(section, {})
+        model = self.sections.get("model", {})
+        named = {"arch": model.get("arch") or model.get("_name")}
+        return flat | named | {"task_name": self.sections.get("task", {}).get("_name")}
+
+    @cached_property
+    def configuration(self) -> dict[str, object]:
+        """The settings in which two runs of one system agree."""
+        others = {key for name, section in self.sections.items() if name != "model" for key in section}
+        found = {k: v for k, v in self.sections.get("model", {}).items() if k not in others}
+        found["arch"] = self.settings["arch"]
+        for section in CONFIGURING:
+            found |= self.sections.get(section, {})
+        hidden = {key for key in found if key in IRRELEVANT or key.startswith("_")}
+        return {key: repr(value) for key, value in found.items() if key not in hidden}
+
+
+def find_checkpoint(folder: Path) -> Path | None:
+    """The best checkpoint of a folder, else the last, else the newest."""
+    named = [folder / name for name in CHECKPOINTS if (folder / name).is_file()]
+    others = sorted(folder.glob("checkpoint*.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return next(iter(named + others), None)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Settings and size; as fairseq loads it, but without reading the tensors.
+
+    Raises:
+        UserError: cut short, no checkpoint, or refused by torch's allow-list.
+    """
+    import torch
+
+    from fairseq_vhm.compat import checkpoints
+
+    checkpoints.allow()
+    load = checkpoints.refuse_clearly(torch.load)
+    state = load(path, map_location="cpu", weights_only=True, mmap=True)
+    if not isinstance(state, Mapping) or "model" not in state:
+        raise UserError(f"{path}: holds no model of fairseq's; name it otherwise")
+    history = state.get("optimizer_history") or [{}]
+    return Checkpoint(
+        path,
+        _sections(state),
+        count_parameters(state["model"]),
+        int(history[-1].get("num_updates", 0)),
+    )
+
+
+def count_parameters(weights: Mapping) -> int:
+    """Parameters, each counted once where several names share it.
+
+    Names share a tensor where they share memory; and, since a checkpoint written from a GPU has a
+    copy for each name, where two tables of embeddings or of the output layer are equal.
+    """
+    import torch
+
+    counted: dict[tuple, int] = {}
+    tables: list = []
+    for name, tensor in weights.items():
+        if BUFFER.search(name):
+            continue
+        if TIED.search(name):
+            if any(tensor.shape == table.shape and torch.equal(tensor, table) for table in tables):
+                continue
+            tables.append(tensor)
+        place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape)
+        counted[place if tensor.numel() else (name,)] = tensor.numel()
+    return sum(counted.values())
+
+
+def _sections(state: Mapping) -> dict[str, dict[str, object]]:
+    """Settings by section; of an old checkpoint (``args``) all in the section ``model``."""
+    settings = state.get("cfg") or {"model": state.get("args")}
+    plain = {name: _plain(section) for name, section in settings.items()}
+    return {name: section for name, section in plain.items() if section is not None}
+
+
+def _plain(section: object) -> dict[str, object] | None:
+    if isinstance(section, argparse.Namespace):
+        return vars(section)
+    return dict(section) if isinstance(section, Mapping) else None

@@ -1,0 +1,175 @@
+"""CrossSum's Figures 2-4 (Bhattacharjee et al., ACL 2023): scores of every pair of languages.
+
+They are drawn from files ``scores.SRC-TGT.json`` in a run's folder, each what ``vhm score --json``
+writes for the outputs of one pair.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from fairseq_vhm.report.figures import COLOURS, Figure, canvas, file_name, legend, picture
+from fairseq_vhm.report.runs import Run
+from fairseq_vhm.report.systems import base_name
+from fairseq_vhm.tables import Table
+
+PairScores = Mapping[tuple[str, str], float]
+
+METRICS = {"lase": "LaSE", "rouge2": "ROUGE-2"}
+PIVOTS = 4
+CELL = 0.42  # inches of a bubble plot, a language
+LARGEST = 240  # points² of the largest bubble
+MARGIN = 1.6
+BAR = 0.85  # share of a group that its bars take
+
+
+def pair_figures(runs: Sequence[Run], pivots: Sequence[str] | None = None) -> list[Figure]:
+    """For each metric that any run has: a bubble plot for each run, bars by language and by pivot.
+
+    ``pivots`` are the languages of the last; by default those of the most pairs.
+    """
+    names = _names([run for run in runs if run.pairs])
+    figures = []
+    for metric, shown in METRICS.items():
+        systems = {name: scores for name, run in names.items() if (scores := scores_of(run, metric))}
+        if not systems:
+            continue
+        values = [score for scores in systems.values() for score in scores.values()]
+        extent = (min(values), max(values))
+        figures += [bubbles(name, scores, metric, extent) for name, scores in systems.items()]
+        figures.append(bars_by_language(systems, metric, shown))
+        figures.append(bars_by_pivot(systems, metric, shown, pivots or usual_pivots(systems)))
+    return figures
+
+
+def pair_tables(runs: Sequence[Run]) -> list[Table]:
+    """Means over pairs, of each system and metric."""
+    names = _names([run for run in runs if run.pairs])
+    rows = []
+    for name, run in names.items():
+        found = {metric: scores_of(run, metric) for metric in METRICS}
+        means = [f"{fmean(scores.values()):.2f}" if scores else "-" for scores in found.values()]
+        rows.append([name, str(len(run.pairs)), *means])
+    notes = ["The mean over pairs of languages, each pair counted once."]
+    return [Table("Pairs of languages", ["system", "pairs", *METRICS.values()], rows, notes)] if rows else []
+
+
+def scores_of(run: Run, metric: str) -> dict[tuple[str, str], float]:
+    """(source, target) -> score."""
+    return {
+        pair: headlines[metric]
+        for pair, scores in run.pairs.items()
+        if metric in (headlines := scores.headlines())
+    }
+
+
+def bubbles(name: str, scores: PairScores, metric: str, extent: tuple[float, float]) -> Figure:
+    """Figure 2: source by target; area and colour say the score, on the scales of ``extent``: the
+    least and the greatest score of all systems."""
+    least, greatest = extent
+    sources, targets = (sorted({pair[side] for pair in scores}) for side in (0, 1))
+    size = (CELL * len(targets) + MARGIN + 1, CELL * len(sources) + MARGIN)
+    with canvas(1, columns=1, panel=size) as (figure, (ax,)):
+        pairs, values = zip(*sorted(scores.items()), strict=True)
+        drawn = ax.scatter(
+            [targets.index(target) for _, target in pairs],
+            [sources.index(source) for source, _ in pairs],
+            s=[LARGEST * max(value, 0) / max(greatest, 1e-9) for value in values],
+            c=values,
+            cmap="viridis_r",
+            vmin=least,
+            vmax=greatest,
+        )
+        ax.set_xticks(range(len(targets)), targets, rotation=90 if max(map(len, targets)) > 3 else 0)
+        ax.set_yticks(range(len(sources)), sources)
+        ax.set(xlabel="target", ylabel="source", title=name)
+        ax.set(xlim=(-0.7, len(targets) - 0.3), ylim=(len(sources) - 0.3, -0.7))
+        figure.colorbar(drawn, ax=ax, label=METRICS[metric], shrink=0.8)
+        title = f"{METRICS[metric]} of every pair, {name}"
+        data = {f"{source}-{target}": value for (source, target), value in scores.items()}
+        caption = "Area and colour of a bubble: the score of the pair, on the same scale for all systems."
+        return picture(figure, f"pairs_{metric}_{file_name(name)}", title, caption, data)
+
+
+def bars_by_language(systems: Mapping[str, PairScores], metric: str, shown: str) -> Figure:
+    """Figure 3: means over the other side's languages, by target and by source."""
+    data = {
+        side: {name: by_language(scores, place) for name, scores in systems.items()}
+        for side, place in (("target", 1), ("source", 0))
+    }
+    width = max(len(means) for by_system in data.values() for means in by_system.values())
+    with canvas(2, columns=1, panel=_bar_panel(width)) as (figure, axes):
+        for (side, by_system), ax in zip(data.items(), axes, strict=True):
+            _bars(ax, by_system)
+            ax.set(xlabel=f"{side} language", ylabel=shown)
+        legend(figure, axes, list(systems))
+        caption = "Means over the pairs of a language as target and as source."
+        return picture(figure, f"languages_{metric}", f"{shown} by language", caption, data)
+
+
+def bars_by_pivot(
+    systems: Mapping[str, PairScores], metric: str, shown: str, pivots: Sequence[str]
+) -> Figure:
+    """Figure 4: the pairs of some languages, one by one, into and out of them."""
+    panels = [(pivot, side) for pivot in pivots for side in (1, 0)]
+    data = {
+        f"to {pivot}" if side else f"from {pivot}": {
+            name: around(scores, pivot, side) for name, scores in systems.items()
+        }
+        for pivot, side in panels
+    }
+    data = {title: found for title, found in data.items() if any(found.values())}
+    width = max((len(means) for found in data.values() for means in found.values()), default=1)
+    with canvas(len(data), columns=2, panel=_bar_panel(width)) as (figure, axes):
+        for (title, found), ax in zip(data.items(), axes, strict=True):
+            _bars(ax, found)
+            ax.set(title=title, ylabel=shown)
+        legend(figure, axes, list(systems))
+        caption = "Scores of the pairs into and out of the languages with the most pairs."
+        return picture(figure, f"pivots_{metric}", f"{shown} by pivot", caption, data)
+
+
+def by_language(scores: PairScores, side: int) -> dict[str, float]:
+    """Means over the pairs that have a language on a side (0 source, 1 target)."""
+    groups: dict[str, list[float]] = {}
+    for pair, score in scores.items():
+        groups.setdefault(pair[side], []).append(score)
+    return {lang: fmean(values) for lang, values in sorted(groups.items())}
+
+
+def around(scores: PairScores, pivot: str, side: int) -> dict[str, float]:
+    """Scores of the pairs with ``pivot`` on a side, by the language on the other."""
+    return {pair[1 - side]: score for pair, score in sorted(scores.items()) if pair[side] == pivot}
+
+
+def usual_pivots(systems: Mapping[str, PairScores]) -> list[str]:
+    """The languages of the most pairs."""
+    pairs = {pair for scores in systems.values() for pair in scores}
+    languages = sorted({lang for pair in pairs for lang in pair})
+    counts = {lang: sum(lang in pair for pair in pairs) for lang in languages}
+    return sorted(languages, key=lambda lang: (-counts[lang], lang))[:PIVOTS]
+
+
+def _bars(ax, by_system: Mapping[str, Mapping[str, float]]) -> None:
+    labels = sorted({label for found in by_system.values() for label in found})
+    width = BAR / len(by_system)
+    for place, (name, found) in enumerate(by_system.items()):
+        shift = (place - (len(by_system) - 1) / 2) * width
+        there = [i for i, label in enumerate(labels) if label in found]
+        heights = [found[labels[i]] for i in there]
+        colour = COLOURS[place % len(COLOURS)]
+        ax.bar([i + shift for i in there], heights, width, color=colour, label=name)
+    ax.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels)) > 3 else 0)
+    ax.grid(axis="x", visible=False)
+
+
+def _bar_panel(languages: int) -> tuple[float, float]:
+    return max(3.2, 0.35 * languages + 1), 2.3
+
+
+def _names(runs: Sequence[Run]) -> dict[str, Run]:
+    """Runs by the name of their system, with the run's where several have one name."""
+    plain = [base_name(run) for run in runs]
+    return {
+        name if plain.count(name) == 1 else f"{name} ({run.name})": run
+        for name, run in zip(plain, runs, strict=True)
+    }

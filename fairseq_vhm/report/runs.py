@@ -1,0 +1,224 @@
+"""Which folders are runs, and what each holds; what it lacks is said, not fatal.
+
+A run is a folder with a checkpoint or a training log; files of scores and outputs may lie there or
+below it.  A folder with neither is a run of outputs alone.  Logs are known by what they say, not by
+their names; outputs are a log of ``fairseq-generate`` or a file ``NAME.hyp`` of plain lines.  Scores are
+``scores.json`` (and ``scores.NAME.json``) of ``vhm score --json``; ``scores.SRC-TGT.json`` are those of
+one pair of languages, for CrossSum's figures.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.metrics.outputs import LOG_LINE
+from fairseq_vhm.report.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from fairseq_vhm.report.logs import TrainingLog, is_training_log, read_logs
+from fairseq_vhm.report.overrides import Override, Overrides
+
+LOG_SUFFIXES = (".log", ".txt", ".out")
+PREFERRED_OUTPUTS = ("test.log", "generate-test.txt", "test.hyp")
+OTHER_SUBSET = re.compile(r"(^|[-._])(valid|train)")
+SCORES = re.compile(r"scores(?:\.([^.-]+))?\.json")
+PAIR_SCORES = re.compile(r"scores\.([^.-]+)-([^.-]+)\.json")
+HEAD = 1 << 18  # bytes in which a log shows what it is
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What ``vhm score --json`` wrote: figures of each metric, and their signatures."""
+
+    path: Path
+    metric: Mapping[str, Mapping[str, float]]
+    signature: Mapping[str, str]
+
+    def headlines(self) -> dict[str, float]:
+        """The figure of each metric that a table shows: F where there is one, else its value."""
+        found = {name: parts.get("f", parts.get("value")) for name, parts in self.metric.items()}
+        return {name: float(figure) for name, figure in found.items() if figure is not None}
+
+
+@dataclass
+class Run:
+    """One run; ``missing`` says in a line each what it lacks or what is odd about it."""
+
+    name: str
+    override: Override = field(default_factory=Override)
+    checkpoint: Checkpoint | None = None
+    log: TrainingLog | None = None
+    outputs: Path | None = None
+    scores: list[Scores] = field(default_factory=list)
+    pairs: dict[tuple[str, str], Scores] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        return self.checkpoint.settings if self.checkpoint else {}
+
+
+@dataclass
+class _Files:
+    """Files of a run by what they are."""
+
+    logs: list[Path] = field(default_factory=list)
+    outputs: list[Path] = field(default_factory=list)
+    scores: list[Path] = field(default_factory=list)
+    pairs: dict[tuple[str, str], Path] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.logs or self.outputs or self.scores or self.pairs)
+
+    def take_results(self, other: "_Files") -> None:
+        self.outputs += other.outputs
+        self.scores += other.scores
+        self.pairs |= other.pairs
+
+
+def find_runs(folder: Path, overrides: Overrides) -> list[Run]:
+    """All runs below ``folder`` in the order of their names.
+
+    Raises:
+        UserError: no folder, no run in it, or a table of ``overrides`` that is for no run.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the one that holds the runs")
+    found = list(_walk(folder, None))
+    runs = [_read_run(one, _name(folder, one), files, overrides) for one, files in found]
+    known = {run.name for run in runs}
+    for name in overrides.outputs():
+        if name not in known:
+            runs.append(Run(name, overrides.of(name), outputs=overrides.of(name).outputs))
+    if not runs:
+        raise UserError(f"{folder}: holds no checkpoint, log, outputs or scores; give the folder of the runs")
+    _check_names(overrides, [run.name for run in runs])
+    return sorted(runs, key=lambda run: _natural(run.name))
+
+
+def _walk(folder: Path, owner: _Files | None) -> Iterator[tuple[Path, _Files]]:
+    """Folders and files of the runs in ``folder``; results below a training run are its own.
+
+    Links are followed, but for those that lead back up.
+    """
+    files = _sort(sorted(path for path in folder.iterdir() if path.is_file()))
+    trained = bool(files.logs) or find_checkpoint(folder) is not None
+    if trained or (files and owner is None):
+        yield folder, files
+    elif files:
+        owner.take_results(files)
+    below = files if trained else owner
+    for child in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if not child.name.startswith(".") and not folder.resolve().is_relative_to(child.resolve()):
+            yield from _walk(child, below)
+
+
+def _name(root: Path, folder: Path) -> str:
+    return folder.resolve().name if folder == root else folder.relative_to(root).as_posix()
+
+
+def _sort(paths: Iterable[Path]) -> _Files:
+    files = _Files()
+    for path in paths:
+        if match := PAIR_SCORES.fullmatch(path.name):
+            files.pairs[match[1], match[2]] = path
+        elif SCORES.fullmatch(path.name):
+            files.scores.append(path)
+        elif path.suffix == ".hyp":
+            files.outputs.append(path)
+        elif path.suffix in LOG_SUFFIXES:
+            _sort_log(path, files)
+    return files
+
+
+def _sort_log(path: Path, files: _Files) -> None:
+    with path.open("rb") as file:
+        head = file.read(HEAD).decode("utf-8", errors="replace")
+    if any(LOG_LINE.match(line) for line in head.splitlines()):
+        files.outputs.append(path)
+    elif is_training_log(head):
+        files.logs.append(path)
+
+
+def _read_run(folder: Path, name: str, files: _Files, overrides: Overrides) -> Run:
+    run = Run(name, overrides.of(name))
+    run.checkpoint = _read_checkpoint(folder, run.missing)
+    run.log = read_logs(files.logs) if files.logs else None
+    run.outputs = run.override.outputs or _choose_outputs(files.outputs, run.missing)
+    run.scores = [scores for path in files.scores if (scores := _read_scores(path, run.missing))]
+    run.scores = [scores for scores in run.scores if not _is_stale(scores, run)]
+    read = {pair: _read_scores(path, run.missing) for pair, path in files.pairs.items()}
+    run.pairs = {pair: scores for pair, scores in read.items() if scores}
+    _complain(run)
+    return run
+
+
+def _read_checkpoint(folder: Path, missing: list[str]) -> Checkpoint | None:
+    path = find_checkpoint(folder)
+    try:
+        return read_checkpoint(path) if path else None
+    except UserError as error:
+        missing.append(str(error))
+        return None
+
+
+def _choose_outputs(paths: list[Path], missing: list[str]) -> Path | None:
+    """The outputs of the test set; of several the one with a usual name, else the newest."""
+    usable = [path for path in paths if not OTHER_SUBSET.search(path.name)]
+    usual = [path for name in PREFERRED_OUTPUTS for path in usable if path.name == name]
+    newest = sorted(usable, key=os.path.getmtime, reverse=True)
+    chosen = next(iter(usual + newest), None)
+    if len(usable) > 1:
+        others = ", ".join(path.name for path in usable if path != chosen)
+        missing.append(f"outputs are taken from {chosen.name}, not from {others}")
+    return chosen
+
+
+def _read_scores(path: Path, missing: list[str]) -> Scores | None:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        figures = {name: dict(parts) for name, parts in document["metric"].items()}
+        scores = Scores(path, figures, dict(document["signature"]))
+        scores.headlines()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        missing.append(f"{path.name} is not what `vhm score --json` writes ({type(error).__name__})")
+        return None
+    return scores
+
+
+def _is_stale(scores: Scores, run: Run) -> bool:
+    stale = run.outputs is not None and scores.path.stat().st_mtime < run.outputs.stat().st_mtime
+    if stale:
+        run.missing.append(f"{scores.path.name} is older than {run.outputs.name} and left out")
+    return stale
+
+
+def _complain(run: Run) -> None:
+    """Say what a training run lacks."""
+    if run.checkpoint is None and run.log is None:
+        return
+    if run.checkpoint is None and not any("checkpoint" in line for line in run.missing):
+        run.missing.append("no checkpoint: its settings are unknown")
+    if run.log is None:
+        run.missing.append("no training log")
+    elif not run.log.ended:
+        wanted = run.settings.get("max_update")
+        goal = f" of {wanted:,}" if wanted else ""
+        run.missing.append(f"training has not ended: its log stops at update {run.log.updates:,}{goal}")
+    if run.log and run.log.restarts:
+        listed = ", ".join(f"{update:,}" for update in run.log.restarts)
+        run.missing.append(f"its log is of several processes; figures go on from update {listed}")
+    if run.outputs is None and not run.scores and not run.pairs:
+        run.missing.append("no outputs and no scores")
+
+
+def _check_names(overrides: Overrides, names: list[str]) -> None:
+    for wanted in overrides.tables:
+        if wanted != "." and not any(name == wanted or name.startswith(f"{wanted}/") for name in names):
+            raise UserError(f'report.toml: [runs."{wanted}"] is no run; there are {", ".join(names)}')
+
+
+def _natural(name: str) -> list:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,158 @@
+"""Test sets: the languages, sources and references that runs were tested on.
+
+Where the user names no files they are those that ``vhm prepare`` keeps beside the binarised data:
+``DATA/text/cls.test.LANG``, DATA being the folder that the run was trained from.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.metrics.outputs import read_lines, read_references
+from fairseq_vhm.metrics.tokens import language_of
+from fairseq_vhm.report.runs import Run
+
+TEXT = "text/cls.test."
+BINARISED = re.compile(r"\w+\.([^.-]+)-([^.-]+)\.[^.]+\.idx")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line says of the test set."""
+
+    source: Path | None = None
+    references: tuple[Path, ...] = ()
+    lang: str | None = None
+    post_process: str = "none"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The languages and files that one run was tested on; runs of equal places can be compared."""
+
+    source_lang: str | None
+    target_lang: str | None
+    source: Path | None
+    references: tuple[Path, ...]
+
+
+@dataclass
+class TestSet:
+    """N documents: ``sources`` (or ``None``), and the references of each."""
+
+    __test__ = False  # no test of pytest's
+
+    name: str
+    place: Place
+    sources: list[str] | None
+    references: list[list[str]]
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def lang(self) -> str:
+        return self.place.target_lang or ""
+
+
+def find_place(run: Run, given: Given, root: Path) -> Place:
+    """Where a run was tested: what the user says, else what its settings say, else its data."""
+    data = _find_data(run, root)
+    source_lang, target_lang = _languages(run, data)
+    source_lang = run.override.source_lang or source_lang
+    target_lang = run.override.target_lang or target_lang or given.lang
+    applies = given.references and _is_for(given, target_lang)
+    references = run.override.references or (given.references if applies else ())
+    source = run.override.source or (given.source if applies or not given.references else None)
+    if not references and data and target_lang:
+        references = tuple(path for path in [data / f"{TEXT}{target_lang}"] if path.is_file())
+        own = data / f"{TEXT}{source_lang}"
+        source = source or (own if references and source_lang and own.is_file() else None)
+    resolved = tuple(path.resolve() for path in references)
+    return Place(source_lang, target_lang, source.resolve() if source else None, resolved)
+
+
+def test_sets(runs: Sequence[Run], given: Given, root: Path) -> list[TestSet]:
+    """Runs by the texts that they were tested on, in the order of their names.
+
+    Raises:
+        UserError: a named file cannot be read, or sources and references are unequal in number.
+    """
+    places: dict[Place, list[Run]] = {}
+    for run in runs:
+        places.setdefault(find_place(run, given, root), []).append(run)
+    names = _names(list(places))
+    sets = [_read(names[place], place, listed) for place, listed in places.items()]
+    return sorted(sets, key=lambda one: one.name)
+
+
+test_sets.__test__ = False
+
+
+def _read(name: str, place: Place, runs: list[Run]) -> TestSet:
+    if place.references and place.target_lang is None:
+        raise UserError(
+            f"{runs[0].name}: the language of its outputs is unknown;"
+            " give --lang, or target_lang in report.toml"
+        )
+    references = read_references(place.references, place.target_lang) if place.references else []
+    sources = read_lines(place.source) if place.source else None
+    if sources and references and len(sources) != len(references):
+        raise UserError(
+            f"{place.source} has {len(sources)} lines, {place.references[0]} has {len(references)};"
+            " give the same texts in the same order"
+        )
+    for run in runs:
+        if run.outputs and not references:
+            run.missing.append("no reference for its outputs: give --ref, or references in report.toml")
+    return TestSet(name, place, sources, references, runs)
+
+
+def _names(places: Sequence[Place]) -> dict[Place, str]:
+    """``en2zh``; with the folder or file of the references where several are of one direction."""
+    plain = {place: _direction(place) for place in places}
+    counts = [*plain.values()]
+    return {
+        place: name if counts.count(name) == 1 else f"{name} ({_origin(place)})"
+        for place, name in plain.items()
+    }
+
+
+def _direction(place: Place) -> str:
+    if place.target_lang is None:
+        return "unknown direction"
+    return f"{place.source_lang}2{place.target_lang}" if place.source_lang else f"to {place.target_lang}"
+
+
+def _origin(place: Place) -> str:
+    if not place.references:
+        return "no reference"
+    path = place.references[0]
+    return path.parents[1].name if f"/{TEXT}" in path.as_posix() else "/".join(path.parts[-2:])
+
+
+def _is_for(given: Given, target_lang: str | None) -> bool:
+    """Whether ``--ref`` is for outputs in a language."""
+    if given.lang is None or target_lang is None:
+        return True
+    return language_of(given.lang) == language_of(target_lang)
+
+
+def _find_data(run: Run, root: Path) -> Path | None:
+    """The folder a run was trained from; a relative one is looked for here and above the runs."""
+    named = run.settings.get("data")
+    if not named:
+        return None
+    bases = [Path(), *root.resolve().parents]
+    return next((base / str(named) for base in bases if (base / str(named)).is_dir()), None)
+
+
+def _languages(run: Run, data: Path | None) -> tuple[str | None, str | None]:
+    settings = run.settings
+    if settings.get("source_lang") and settings.get("target_lang"):
+        return str(settings["source_lang"]), str(settings["target_lang"])
+    for folder in [data / "cls", data] if data else []:
+        for path in sorted(folder.glob("*.idx")):
+            if match := BINARISED.fullmatch(path.name):
+                return match[1], match[2]
+    return None, None

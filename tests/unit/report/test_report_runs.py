@@ -1,0 +1,193 @@
+"""Which folders are runs, what they hold and what they lack; where they were tested."""
+
+import os
+
+import pytest
+from reports import (
+    inner_line,
+    spoilt,
+    write_checkpoint,
+    write_log,
+    write_outputs,
+    write_run,
+    write_scores,
+    write_texts,
+)
+
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.report.overrides import Overrides, read_overrides
+from fairseq_vhm.report.runs import find_runs
+from fairseq_vhm.report.texts import Given, find_place, test_sets
+
+NONE = Overrides()
+
+
+def test_runs_are_found_at_any_depth_by_what_they_hold(tmp_path):
+    write_checkpoint(tmp_path / "zh2en" / "vhm" / "seed2")
+    write_checkpoint(tmp_path / "zh2en" / "vhm" / "seed10")
+    (tmp_path / "running").mkdir()
+    write_log(tmp_path / "running")
+    write_outputs(tmp_path / "published", ["a"], "test.hyp")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "log.txt").write_text("nothing of a run\n")
+    names = [run.name for run in find_runs(tmp_path, NONE)]
+    assert names == ["published", "running", "zh2en/vhm/seed2", "zh2en/vhm/seed10"]
+
+
+def test_links_are_followed_and_one_that_leads_back_up_ends(tmp_path):
+    write_checkpoint(tmp_path / "elsewhere" / "vhm")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "linked").symlink_to(tmp_path / "elsewhere" / "vhm")
+    (tmp_path / "elsewhere" / "vhm" / "up").symlink_to(tmp_path / "elsewhere")
+    assert [run.name for run in find_runs(tmp_path / "runs", NONE)] == ["linked"]
+
+
+def test_a_folder_that_is_a_run_itself_is_one(tmp_path):
+    write_checkpoint(tmp_path / "vhm")
+    (run,) = find_runs(tmp_path / "vhm", NONE)
+    assert run.name == "vhm" and run.checkpoint.updates == 400
+
+
+def test_results_below_a_run_are_its_own(tmp_path):
+    write_checkpoint(tmp_path / "vhm")
+    write_outputs(tmp_path / "vhm" / "decoded", ["a"], "generate-test.txt")
+    write_outputs(tmp_path / "vhm" / "decoded", ["a"], "generate-valid.txt")
+    write_scores(tmp_path / "vhm" / "decoded" / "scores.en-fr.json", rouge2=7, lase=50)
+    (run,) = find_runs(tmp_path, NONE)
+    assert run.outputs.name == "generate-test.txt"
+    assert run.pairs["en", "fr"].headlines() == {"rouge2": 7, "lase": 50}
+    assert run.missing == ["no training log"]
+
+
+def test_what_a_run_lacks_is_said(tmp_path):
+    (tmp_path / "running").mkdir()
+    (tmp_path / "running" / "train.log").write_text(inner_line(150) + "\n")
+    write_checkpoint(tmp_path / "bare")
+    write_checkpoint(tmp_path / "broken").write_bytes(b"PK")
+    write_log(tmp_path / "broken")
+    write_checkpoint(tmp_path / "stopped")
+    (tmp_path / "stopped" / "train.log").write_text(f"{inner_line(75)}\n{inner_line(50)}\n")
+    bare, broken, running, stopped = find_runs(tmp_path, NONE)
+    assert running.missing == [
+        "no checkpoint: its settings are unknown",
+        "training has not ended: its log stops at update 150",
+        "no outputs and no scores",
+    ]
+    assert bare.missing == ["no training log", "no outputs and no scores"]
+    assert "cut short or not a checkpoint" in broken.missing[0]
+    assert "training has not ended: its log stops at update 50 of 400" in stopped.missing
+    assert "its log is of several processes; figures go on from update 50" in stopped.missing
+
+
+def test_scores_that_are_older_than_the_outputs_are_left_out(tmp_path):
+    scores = write_scores(tmp_path / "vhm" / "scores.json", rouge1=1)
+    outputs = write_outputs(tmp_path / "vhm", ["a"])
+    os.utime(scores, (1, 1))
+    os.utime(outputs, (2, 2))
+    (run,) = find_runs(tmp_path, NONE)
+    assert run.scores == []
+    assert run.missing == ["scores.json is older than test.log and left out"]
+
+
+def test_a_file_that_is_no_scores_is_named(tmp_path):
+    write_outputs(tmp_path / "vhm", ["a"])
+    for content in ("{", '{"metric": {"rouge1": 3}}', "[]"):
+        (tmp_path / "vhm" / "scores.json").write_text(content)
+        (run,) = find_runs(tmp_path, NONE)
+        assert "scores.json is not what `vhm score --json` writes" in run.missing[0]
+
+
+def test_no_runs_and_no_folder_are_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no checkpoint, log, outputs or scores"):
+        find_runs(tmp_path, NONE)
+    with pytest.raises(UserError, match="no such folder"):
+        find_runs(tmp_path / "absent", NONE)
+
+
+def test_the_nearest_table_of_report_toml_wins_key_by_key(tmp_path):
+    (tmp_path / "ref").write_text("a\n")
+    (tmp_path / "hyp").write_text("a\n")
+    (tmp_path / "report.toml").write_text(
+        '[runs.zh2en]\nreferences = ["ref"]\ntarget_lang = "en"\npost_process = "ncls"\n'
+        '[runs."zh2en/tncls"]\nname = "TNCLS"\noutputs = "hyp"\npost_process = "none"\n'
+    )
+    overrides = read_overrides(tmp_path / "report.toml")
+    (run,) = find_runs(tmp_path, overrides)
+    assert (run.name, run.override.name, run.outputs) == ("zh2en/tncls", "TNCLS", tmp_path / "hyp")
+    assert run.override.references == (tmp_path / "ref",)
+    assert (run.override.target_lang, run.override.post_process) == ("en", "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[runs", "not TOML"),
+        ("[run.a]\n", 'holds tables \\[runs.NAME\\] only, not "run"'),
+        ('[runs.a]\nref = "x"\n', "unknown key ref; choose from name, outputs"),
+        ('[runs.a]\nsource = "x"\n', "there is no such file"),
+        ("[runs.a]\nname = 3\n", "name must be a text"),
+        ('[runs.a]\npost_process = "bpe"\n', "post_process must be one of none, sentencepiece"),
+        ('[runs.b]\nname = "x"\n', r'\[runs."b"\] is no run; there are a'),
+    ],
+)
+def test_a_wrong_report_toml_is_one_line(text, complaint, tmp_path):
+    write_outputs(tmp_path / "a", ["a"])
+    (tmp_path / "report.toml").write_text(text)
+    with pytest.raises(UserError, match=complaint):
+        find_runs(tmp_path, read_overrides(tmp_path / "report.toml"))
+
+
+def test_languages_and_texts_come_from_the_data_the_run_was_trained_from(tmp_path):
+    references = write_texts(tmp_path / "work" / "DATA")
+    write_run(tmp_path / "work" / "runs" / "vhm", "DATA", spoilt(references, 0.1))  # relative, as often
+    runs = find_runs(tmp_path / "work" / "runs", NONE)
+    (test,) = test_sets(runs, Given(), tmp_path / "work" / "runs")
+    assert test.name == "zh2en" and test.lang == "en"
+    assert [several[0] for several in test.references] == references
+    assert test.sources[3].startswith("第3篇")
+
+
+def test_the_users_references_are_for_outputs_of_their_language(tmp_path):
+    write_texts(tmp_path / "en" / "DATA")
+    write_texts(tmp_path / "zh" / "DATA", languages=("en", "zh"))
+    for lang in ("en", "zh"):
+        write_checkpoint(tmp_path / lang / "vhm", data=str(tmp_path / lang / "DATA"))
+    (tmp_path / "ref").write_text("a\nb\n")
+    en, zh = find_runs(tmp_path, NONE)
+    given = Given(references=(tmp_path / "ref",), lang="en_XX")
+    assert find_place(en, given, tmp_path).references == (tmp_path / "ref",)
+    assert find_place(zh, given, tmp_path).references == (tmp_path / "zh/DATA/text/cls.test.zh",)
+
+
+def test_one_direction_on_two_data_sets_is_two_test_sets(tmp_path):
+    for name in ("news", "science"):
+        write_texts(tmp_path / name)
+        write_checkpoint(tmp_path / "runs" / name, data=str(tmp_path / name))
+    sets = test_sets(find_runs(tmp_path / "runs", NONE), Given(), tmp_path / "runs")
+    assert [one.name for one in sets] == ["zh2en (news)", "zh2en (science)"]
+
+
+def test_a_run_of_unknown_language_needs_lang(tmp_path):
+    write_outputs(tmp_path / "runs" / "a", ["a"])
+    (tmp_path / "ref").write_text("a\n")
+    runs = find_runs(tmp_path / "runs", NONE)
+    with pytest.raises(UserError, match="the language of its outputs is unknown; give --lang"):
+        test_sets(runs, Given(references=(tmp_path / "ref",)), tmp_path)
+    (test,) = test_sets(runs, Given(references=(tmp_path / "ref",), lang="en"), tmp_path)
+    assert test.name == "to en"
+
+
+def test_outputs_without_references_are_said_to_lack_them(tmp_path):
+    write_outputs(tmp_path / "a", ["a"])
+    (run,) = runs = find_runs(tmp_path, NONE)
+    test_sets(runs, Given(), tmp_path)
+    assert "no reference for its outputs: give --ref" in run.missing[0]
+
+
+def test_sources_and_references_unequal_in_number_are_refused(tmp_path):
+    write_outputs(tmp_path / "a", ["a"])
+    (tmp_path / "ref").write_text("a\n")
+    (tmp_path / "src").write_text("a\nb\n")
+    given = Given(tmp_path / "src", (tmp_path / "ref",), "en")
+    with pytest.raises(UserError, match="src has 2 lines, .*ref has 1"):
+        test_sets(find_runs(tmp_path, NONE), given, tmp_path)

@@ -1,0 +1,254 @@
+"""Tables and figures: means over seeds, marks, differences, times, pairs of languages."""
+
+import re
+from statistics import fmean, stdev
+from xml.etree import ElementTree
+
+import pytest
+from reports import spoilt, write_log, write_outputs, write_run, write_scores, write_texts
+from scipy.stats import ttest_rel
+
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.metrics.rouge import score_rouge
+from fairseq_vhm.report.build import Options, build
+from fairseq_vhm.report.figures import few_shot_figure
+from fairseq_vhm.report.pairs import around, by_language, scores_of, usual_pivots
+from fairseq_vhm.report.results import Testing, check_baseline, collect
+from fairseq_vhm.report.runs import Run
+from fairseq_vhm.report.tables import batch_of, main_table, make_tables
+
+SHARES = {1: 0.30, 2: 0.36, 3: 0.33}  # of words that a seed's outputs have wrong
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Runs of seeds, ablations and shares of the training pairs on one test set."""
+    folder = tmp_path_factory.mktemp("runs")
+    data = folder / "DATA"
+    references = write_texts(data)
+    runs = folder / "runs"
+    for seed, share in SHARES.items():
+        write_run(runs / f"vhm{seed}", data, spoilt(references, share, seed), seed=seed)
+    write_run(runs / "base", data, spoilt(references, 0.6), latents="none")
+    write_run(runs / "no_mt", data, spoilt(references, 0.35, 9), latents="ms,cls")
+    for share in (0.01, 0.1):
+        write_run(runs / f"few{share}", data, spoilt(references, 0.8 - share), cls_fraction=share)
+    write_scores(runs / "vhm1" / "scores.json", rouge1=12.3, moverscore=61.5, bleu=20)
+    return folder, references
+
+
+@pytest.fixture(scope="module")
+def report(folder):
+    return build(folder[0] / "runs", Options(), lambda pairs, what: pairs)
+
+
+def table(report, title: str) -> dict[str, list[str]]:
+    """Rows of a table by their first cell, and its columns."""
+    (found,) = [one for one in report.tables if one.title == title]
+    return {"columns": list(found.columns), "notes": list(found.notes)} | {
+        row[0]: row[1:] for row in found.rows
+    }
+
+
+def rouge1(references, share: float, seed: int = 1) -> float:
+    return score_rouge(spoilt(references, share, seed), [[one] for one in references], "en")[0].value
+
+
+def test_seeds_are_shown_by_their_mean_and_standard_deviation(folder, report):
+    values = [rouge1(folder[1], share, seed) for seed, share in SHARES.items()]
+    rows = table(report, "Results on zh2en")
+    assert rows["columns"] == ["system", "RG1", "RG2", "RGL", "MVS", "n"]
+    assert rows["VHM"][0] == f"{fmean(values):.2f} ± {stdev(values):.2f}‡"
+    assert rows["VHM"][-1] == "3" and rows["MT-MS-CLS"][-1] == "1"
+
+
+def test_a_metric_of_score_files_stands_beside_for_the_runs_that_have_it(report):
+    rows = table(report, "Results on zh2en")
+    assert rows["VHM"][3] == "61.50" and rows["MT-MS-CLS"][3] == "-"
+    further = table(report, "Further scores, zh2en")
+    assert further["VHM"] == ["20.00"] and further["notes"] == ["bleu: bleu|version:test"]
+
+
+def test_a_score_file_with_another_rouge_than_the_outputs_is_named_and_not_shown(folder, report):
+    (run,) = [one for one in report.runs if one.name == "vhm1"]
+    own = rouge1(folder[1], SHARES[1], 1)
+    said = f"its score file has rouge1 12.30 with another signature; its outputs have {own:.2f}"
+    assert run.missing == [said]
+
+
+def test_marks_follow_a_paired_t_test_of_the_means_of_sentences(folder, report):
+    references = folder[1]
+    pairs = [[one] for one in references]
+    seeds = [score_rouge(spoilt(references, s, n), pairs, "en")[0].per_segment for n, s in SHARES.items()]
+    means = [fmean(values) for values in zip(*seeds, strict=True)]
+    base = score_rouge(spoilt(references, 0.6), pairs, "en")[0].per_segment
+    (found,) = [
+        one
+        for one in report.results[0].comparisons
+        if (one.system, one.metric) == ("VHM", "rouge1")
+    ]
+    assert found.p == pytest.approx(ttest_rel(means, base).pvalue)
+    assert found.difference == pytest.approx(fmean(means) - fmean(base))
+    assert found.p_corrected < 0.01  # hence the double dagger
+
+
+def test_worse_systems_and_the_baseline_have_no_mark(report):
+    (one,) = report.results
+    scored = {run.run.name: run for result in one.results for run in result.scored}
+    again = collect(one.test, scored, Testing(baselines=("VHM",)))
+    found = main_table([again])
+    assert not re.search("[†‡]", "".join(cell for row in found.rows for cell in row))
+    assert "better than VHM with p < 0.05, 0.01 (paired-t-test" in found.notes[0]
+
+
+def test_a_baseline_that_is_no_system_is_refused(report):
+    with pytest.raises(UserError, match="--baseline mBART: no such system; there are MT-MS-CLS, VHM"):
+        check_baseline(report.results, Testing(baselines=("mBART",)))
+
+
+def test_an_ablation_stands_with_its_difference_to_the_full_model(folder, report):
+    rows = table(report, "Ablation, zh2en")
+    full = fmean(rouge1(folder[1], share, seed) for seed, share in SHARES.items())
+    own = rouge1(folder[1], 0.35, 9)
+    assert rows["1 w/o z_mt"][0] == f"{own:.2f} ({own - full:+.2f})"
+    assert "(" not in rows["0 VHM"][0] and list(rows)[2:] == ["0 VHM", "1 w/o z_mt"]
+    assert "w/o z_mt" not in table(report, "Results on zh2en")
+
+
+def test_few_shot_rows_are_the_systems_that_have_several_shares(folder, report):
+    rows = table(report, "Few-shot, zh2en")
+    assert list(rows)[2:] == ["VHM, 1 %", "VHM, 10 %", "VHM, 100 %"]
+    assert rows["VHM, 1 %"][0] == f"{rouge1(folder[1], 0.79):.2f}"
+
+
+def test_size_and_time_stand_beside_rouge(report):
+    rows = table(report, "Size and time, zh2en")
+    assert rows["VHM"][:3] == ["0.15", "25.00 ± 0.00", "1 cls + 1 mt + 1 ms"]
+    assert "CPU; time from training steps of epochs." in rows["notes"][1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch"),
+    [
+        ({"tasks": "cls,mt,ms"}, "1 cls + 1 mt + 1 ms"),
+        ({"tasks": "cls"}, "1 cls"),
+        ({"tasks": "cls,mt", "task_ratio": "mt:3", "update_freq": [2]}, "2 cls + 6 mt"),
+        ({"tasks": "cls,mt", "task_ratio": "2,1"}, "2 cls + 1 mt"),
+        ({"tasks": "cls,mt,ms", "task_schedule": "alternate", "distributed_world_size": 8}, "8 of one task"),
+        ({}, None),
+    ],
+)
+def test_what_an_update_holds_is_read_from_the_schedule(settings, batch):
+    class Known(Run):
+        settings = {}
+
+    Known.settings = settings
+    assert batch_of(Known("x")) == batch
+
+
+def test_published_figures_stand_beside_only_where_asked(report):
+    assert not any("published" in row[0] for one in report.tables for row in one.rows)
+    rows = {row[0]: row[1:] for row in make_tables(report.results, report.runs, beside=True)[0].rows}
+    assert rows["TNCLS (published)"][:3] == ["38.85", "21.93", "35.05"]
+
+
+def test_latex_has_no_character_that_pdflatex_cannot_set(report):
+    assert not re.search("[\u2e80-\u9fff]", report.latex())
+    assert report.latex().count(r"\begin{table}") == len(report.tables)
+
+
+def test_every_figure_is_a_png_and_an_svg(report):
+    assert {one.name for one in report.figures} == {
+        "training_zh2en",
+        "training_zh2en_10_of_CLS",
+        "training_zh2en_1_of_CLS",
+        "few_shot_zh2en",
+    }
+    for one in report.figures:
+        assert one.png.startswith(b"\x89PNG")
+        assert ElementTree.fromstring(one.svg).tag.endswith("svg")
+
+
+def test_the_same_runs_give_the_same_bytes(report):
+    (one,) = report.results
+    again = few_shot_figure(one)
+    (first,) = [figure for figure in report.figures if figure.name == again.name]
+    assert (again.png, again.svg) == (first.png, first.svg)
+
+
+def test_the_curves_are_those_of_the_log(report):
+    (figure,) = [one for one in report.figures if one.name == "training_zh2en"]
+    updates, values = figure.data["vhm1"]["train_inner"]["kl_cls"]
+    assert updates[:2] == [25, 50] and values[:2] == [36, 18]
+    assert figure.data["vhm1"]["valid"]["au_mt"] == ([100, 200, 300, 400], [1, 1, 1, 1])
+    assert "kl_cls" not in figure.data["base"]["train_inner"]
+    assert "kl_weight" not in figure.data["base"]["train_inner"]
+
+
+def test_runs_with_scores_alone_have_a_table(tmp_path):
+    write_scores(tmp_path / "vhm" / "scores.json", rouge1=40, rouge2=20, rougeL=30)
+    report = build(tmp_path, Options(), lambda pairs, what: pairs)
+    assert table(report, "Results on unknown direction")["vhm"] == ["40.00", "20.00", "30.00"]
+
+
+def test_a_running_training_has_curves_and_no_results(tmp_path):
+    (tmp_path / "vhm").mkdir()
+    write_log(tmp_path / "vhm")
+    report = build(tmp_path, Options(), lambda pairs, what: pairs)
+    assert [one.title for one in report.tables] == ["Size and time, unknown direction", "Runs"]
+    assert [one.name for one in report.figures] == ["training_unknown_direction"]
+
+
+def test_outputs_that_do_not_fit_are_said_and_the_rest_is_made(folder, tmp_path):
+    (tmp_path / "ref").write_text("one\ntwo\n")
+    write_outputs(tmp_path / "runs" / "short", ["one"])
+    write_outputs(tmp_path / "runs" / "whole", ["one", "two"])
+    (tmp_path / "runs" / "report.toml").write_text(
+        '[runs."."]\nreferences = ["../ref"]\ntarget_lang = "en"\n'
+    )
+    report = build(tmp_path / "runs", Options(), lambda pairs, what: pairs)
+    assert table(report, "Results on to en")["whole"][0] == "100.00"
+    (short,) = [run for run in report.runs if run.name == "short"]
+    assert "test.log" in short.missing[0]
+
+
+# CrossSum
+
+PAIRS = {("en", "fr"): 10.0, ("en", "hi"): 4.0, ("fr", "en"): 8.0, ("hi", "en"): 6.0, ("hi", "fr"): 2.0}
+
+
+def test_a_languages_mean_is_over_its_pairs_on_a_side():
+    assert by_language(PAIRS, 1) == {"en": 7.0, "fr": 6.0, "hi": 4.0}
+    assert by_language(PAIRS, 0) == {"en": 7.0, "fr": 8.0, "hi": 4.0}
+
+
+def test_around_a_pivot_stand_its_pairs_by_the_other_language():
+    assert around(PAIRS, "en", 1) == {"fr": 8.0, "hi": 6.0}
+    assert around(PAIRS, "en", 0) == {"fr": 10.0, "hi": 4.0}
+
+
+def test_pivots_are_the_languages_of_the_most_pairs():
+    assert usual_pivots({"m2m": PAIRS}) == ["en", "fr", "hi"]
+    assert usual_pivots({"m2m": {("a", "b"): 1, ("c", "b"): 1}})[0] == "b"
+
+
+def test_pairs_are_drawn_for_each_metric_that_there_is(tmp_path):
+    for name, more in (("m2m", 1), ("m2o", 0)):
+        for (source, target), score in PAIRS.items():
+            path = tmp_path / name / f"scores.{source}-{target}.json"
+            write_scores(path, rouge2=score + more, **({"lase": 40 + score} if more else {}))
+    report = build(tmp_path, Options(pivots=("en",)), lambda pairs, what: pairs)
+    assert {one.name for one in report.figures} == {
+        *("pairs_lase_m2m", "languages_lase", "pivots_lase"),
+        *("pairs_rouge2_m2m", "pairs_rouge2_m2o", "languages_rouge2", "pivots_rouge2"),
+    }
+    data = {one.name: one.data for one in report.figures}
+    assert data["pairs_rouge2_m2o"]["hi-fr"] == 2.0
+    assert data["languages_rouge2"]["target"]["m2m"] == {"en": 8.0, "fr": 7.0, "hi": 5.0}
+    assert data["pivots_lase"] == {
+        "to en": {"m2m": {"fr": 48.0, "hi": 46.0}},
+        "from en": {"m2m": {"fr": 50.0, "hi": 44.0}},
+    }
+    rows = table(report, "Pairs of languages")
+    assert rows["m2o"] == ["5", "-", "6.00"] and rows["m2m"] == ["5", "46.00", "7.00"]
+    assert scores_of(report.runs[0], "lase")["en", "fr"] == 50
