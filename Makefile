@@ -1,10 +1,11 @@
 # make demo: the main job on the bundled sample.  make test: every check.  Each alone is enough.
-# Variables: PYTHON (3.11 or 3.12), TORCH (what pip installs: a version, or the path of a wheel).
+# Variables: PYTHON (3.11 or 3.12), TORCH (what pip installs: a version, or the path of a wheel), PYTEST_ARGS.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= torch==2.13.0
 FAIRSEQ := fairseq-fixed==0.12.3.1
 
+PYTEST_ARGS ?= --numprocesses auto --dist loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed

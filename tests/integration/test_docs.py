@@ -35,7 +35,7 @@ def workplace(tmp_path_factory, demo_like_run):
         "tncls": [text.split()[0] for text in OTHER],
         "test.en": ENGLISH,
         "test.zh": CHINESE,
-        "vhm.log": CHINESE,
+        "vhm.log": [text[1:] for text in CHINESE],
         "ms_cls.log": CHINESE[::-1],
     }
     for name, lines in texts.items():
