@@ -148,12 +148,19 @@ class TrainingSteps(FairseqDataset):
     """What a rank computes at once: the mini-batches of a :class:`RoundRobinPlan`'s step.
 
     An item is addressed by a :class:`Turn` and is that mini-batch, collated; the collater keeps those
-    of a step apart: ``{"mini_batches": [...]}``.
+    of a step apart: ``{"mini_batches": [...]}``.  With ``ms_of_cls`` (the MS pair of each CLS pair's
+    document) the mini-batches of MS are those of CLS, document for document.
     """
 
-    def __init__(self, parts: dict[str, TaskPairs], batching: Batching):
+    def __init__(
+        self, parts: dict[str, TaskPairs], batching: Batching, ms_of_cls: np.ndarray | None = None
+    ):
         self.parts = parts
-        self.mini_batches = {task: batching.cut(pairs) for task, pairs in parts.items()}
+        self.follows = {} if ms_of_cls is None else {"ms": "cls"}
+        cut = {task: pairs for task, pairs in parts.items() if task not in self.follows}
+        self.mini_batches = {task: batching.cut(pairs) for task, pairs in cut.items()}
+        if self.follows:
+            self.mini_batches["ms"] = [ms_of_cls[batch] for batch in self.mini_batches["cls"]]
 
     def __len__(self) -> int:
         return sum(len(batches) for batches in self.mini_batches.values())
@@ -168,15 +175,16 @@ class TrainingSteps(FairseqDataset):
 
     def plan(self, schedule: str, ratio: dict[str, int], **settings) -> RoundRobinPlan:
         """The plan over these mini-batches."""
-        sizes = {task: len(batches) for task, batches in self.mini_batches.items()}
-        return RoundRobinPlan(sizes, schedule, ratio, **settings)
+        sizes = {task: len(self.mini_batches[task]) for task in self.parts}
+        return RoundRobinPlan(sizes, schedule, ratio, follows=self.follows, **settings)
 
 
 class TrainingPairs(FairseqDataset):
     """The training pairs of all tasks; cut into mini-batches once for a setting, not once an epoch."""
 
-    def __init__(self, parts: dict[str, TaskPairs]):
+    def __init__(self, parts: dict[str, TaskPairs], ms_of_cls: np.ndarray | None = None):
         self.parts = parts
+        self.ms_of_cls = ms_of_cls
         self._steps: dict[Batching, TrainingSteps] = {}
 
     def __len__(self) -> int:
@@ -185,5 +193,5 @@ class TrainingPairs(FairseqDataset):
     def steps(self, batching: Batching) -> TrainingSteps:
         """What a rank computes at once, under these limits."""
         if batching not in self._steps:
-            self._steps = {batching: TrainingSteps(self.parts, batching)}
+            self._steps = {batching: TrainingSteps(self.parts, batching, self.ms_of_cls)}
         return self._steps[batching]

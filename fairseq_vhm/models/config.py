@@ -75,6 +75,9 @@ class VHMConfig(FairseqDataclass):
         "what z_mt, z_ms are inferred from on CLS batches: (X_cls, Y_cls), or the source-language "
         "summary of the same document where the MS data has it",
     )
+    decoders: ChoiceEnum(["shared", "task"]) = _setting(
+        "shared", "one decoder for all tasks, or one for each with an output layer of its own (NCLS)"
+    )
     share_encoder_decoder_embeddings: bool = _setting(
         True, "one embedding table for source and target, output layer apart (the paper's counts)"
     )

@@ -7,6 +7,8 @@ beams.  With ``--latents none`` this is the paper's MT-MS-CLS.
 """
 
 from argparse import Namespace
+from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from fairseq.models import register_model
@@ -21,6 +23,7 @@ from torch import Tensor
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LatentBundle
 from fairseq_vhm.models.config import VHMConfig
+from fairseq_vhm.models.task_decoders import TaskDecoders
 from fairseq_vhm.modules import LatentFusion, LatentHierarchy, masked_mean
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.hierarchy import Noise
@@ -48,15 +51,19 @@ def build_hierarchy(config: VHMConfig, width: int) -> LatentHierarchy | None:
     )
 
 
-def build_fusion(config: VHMConfig, width: int, hierarchy: LatentHierarchy | None) -> LatentFusion | None:
-    """Eq. 8 for every task whose decoder meets latents."""
+def build_fusion(
+    config: VHMConfig, width: int, hierarchy: LatentHierarchy | None, tasks: Sequence[str] = TASKS
+) -> LatentFusion | None:
+    """Eq. 8 for each of ``tasks`` whose decoder meets latents; ``None`` where none does."""
     if hierarchy is None:
         return None
     inputs = {
         task: config.latent_dim * len(hierarchy.decoder_latents(task))
-        for task in TASKS
+        for task in tasks
         if hierarchy.decoder_latents(task)
     }
+    if not inputs:
+        return None
     shared = config.latent_projection == "shared"
     return LatentFusion(width, inputs, shared, config.latent_activation)
 
@@ -136,13 +143,15 @@ class VHMEncoder(TransformerEncoder):
 
 
 class VHMDecoder(TransformerDecoder):
-    """fairseq's decoder with Eq. 8 between its last layer and the output projection."""
+    """fairseq's decoder of ``tasks`` with Eq. 8 between its last layer and the output projection."""
 
-    def __init__(self, args: Namespace, dictionary, embed_tokens, **kwargs):
+    def __init__(
+        self, args: Namespace, dictionary, embed_tokens, tasks: Sequence[str] = TASKS, **kwargs
+    ):
         super().__init__(args, dictionary, embed_tokens, **kwargs)
         config = VHMConfig.of(args)
         hierarchy = build_hierarchy(config, self.embed_dim)
-        self.fusion = build_fusion(config, self.output_embed_dim, hierarchy)
+        self.fusion = build_fusion(config, self.output_embed_dim, hierarchy, tasks)
 
     def extract_features(self, prev_output_tokens: Tensor, encoder_out: dict | None, *args, **kwargs):
         """Decoder states after Eq. 8 (B x T x C), and fairseq's extra outputs."""
@@ -175,11 +184,13 @@ class VHMTransformerModel(TransformerModel):
         if share and task.source_dictionary != task.target_dictionary:
             raise UserError("--share-encoder-decoder-embeddings requires a joined dictionary")
         model = super().build_model(args, task)
-        if share:
-            model.decoder.embed_tokens = model.encoder.embed_tokens
+        for decoder in model.decoders:
+            if share:
+                decoder.embed_tokens = model.encoder.embed_tokens
+            if config.biases == "paper":
+                add_output_bias(decoder)
         if config.biases == "paper":
             drop_biases(model)
-            add_output_bias(model.decoder)
         return model
 
     @classmethod
@@ -187,8 +198,35 @@ class VHMTransformerModel(TransformerModel):
         return VHMEncoder(cfg, src_dict, embed_tokens)
 
     @classmethod
-    def build_decoder(cls, cfg: TransformerConfig, tgt_dict, embed_tokens) -> VHMDecoder:
-        return VHMDecoder(cfg, tgt_dict, embed_tokens, no_encoder_attn=cfg.no_cross_attention)
+    def build_decoder(
+        cls, cfg: TransformerConfig, tgt_dict, embed_tokens
+    ) -> VHMDecoder | TaskDecoders:
+        """The decoder of all tasks or, with ``--decoders task``, one for each of ``--tasks``."""
+        config = VHMConfig.of(cfg)
+        options = {"no_encoder_attn": cfg.no_cross_attention}
+        if config.decoders == "shared":
+            return VHMDecoder(cfg, tgt_dict, embed_tokens, **options)
+        tied = cfg.share_all_embeddings or config.share_encoder_decoder_embeddings
+        return TaskDecoders(
+            {
+                task: VHMDecoder(
+                    cfg, tgt_dict, embed_tokens if tied else deepcopy(embed_tokens), (task,), **options
+                )
+                for task in cls.trained_tasks(cfg)
+            }
+        )
+
+    @staticmethod
+    def trained_tasks(args: Namespace) -> tuple[str, ...]:
+        """The tasks of ``--tasks``, which a checkpoint remembers; all where nobody has said."""
+        named = getattr(args, "tasks", None) or ",".join(TASKS)
+        return tuple(task for task in TASKS if task in named.replace(" ", "").split(","))
+
+    @property
+    def decoders(self) -> list[VHMDecoder]:
+        """The decoder, or that of each task."""
+        several = isinstance(self.decoder, TaskDecoders)
+        return list(self.decoder.decoders.values()) if several else [self.decoder]
 
     @classmethod
     def from_pretrained(cls, model_name_or_path, checkpoint_file="checkpoint_best.pt", **kwargs):

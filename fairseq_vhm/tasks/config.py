@@ -39,6 +39,11 @@ class CrossLingualSummarizationConfig(FairseqDataclass):
         "where the model is told the task: source (default; first source token), target (the decoder "
         "starts with it) or none; at generation the checkpoint knows",
     )
+    same_documents: bool = _flag(
+        False,
+        "the MS mini-batch of an update holds the documents of its CLS mini-batch (MS-CLS of Zhu et al., "
+        "2019); MS pairs of other documents are left out",
+    )
     cls_fraction: float = _flag(
         1.0, "share of the CLS training pairs in use (few-shot), such as 0.001; smaller shares nest"
     )
@@ -134,6 +139,17 @@ def check(config) -> None:
             f"--latent-samples {config.latent_samples} needs --latent-inference sample: "
             "the mean is the same every time"
         )
+    if config.same_documents:
+        _check_same_documents(config)
     for name in ("max_source_positions", "max_target_positions"):
         if getattr(config, name) < 3:
             raise UserError(f"--{name.replace('_', '-')} must be at least 3 (tag, a token, EOS)")
+
+
+def _check_same_documents(config) -> None:
+    tasks = parse_tasks(config.tasks)
+    ratio = parse_ratio(config.task_ratio, tasks)
+    if not {"cls", "ms"} <= set(tasks):
+        raise UserError(f"--same-documents joins CLS and MS: --tasks {config.tasks} lacks one of them")
+    if ratio["cls"] != ratio["ms"]:
+        raise UserError(f"--same-documents: give cls and ms one --task-ratio, not {config.task_ratio}")

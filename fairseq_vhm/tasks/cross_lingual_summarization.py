@@ -6,6 +6,7 @@ import sys
 import zlib
 from dataclasses import replace
 
+import numpy as np
 import torch
 from fairseq import utils
 from fairseq.data import Dictionary, FairseqDataset
@@ -167,7 +168,8 @@ class CrossLingualSummarizationTask(FairseqTask):
         options = self._pair_options(bool(combine), training, generating)
         pairs = {task: self._load(task, base, options, training) for task in parts}
         if training:
-            self.datasets[split] = TrainingPairs(pairs)
+            partners = self._ms_of_cls(split, options, pairs) if self.cfg.same_documents else None
+            self.datasets[split] = TrainingPairs(pairs, partners)
         else:
             self.datasets[split] = MultiTaskPairs(pairs) if len(pairs) > 1 else pairs[parts[0]]
 
@@ -205,6 +207,21 @@ class CrossLingualSummarizationTask(FairseqTask):
         lookup = SummaryLookup(documents, ms.src, ms.tgt)
         logger.info(f"cls {split}: {lookup.found:,} of {len(documents):,} documents have an MS summary")
         return lookup
+
+    def _ms_of_cls(self, split: str, options: PairOptions, pairs: dict[str, TaskPairs]) -> np.ndarray:
+        """The MS pair of the document of each CLS pair (-1 for CLS pairs that few-shot leaves out).
+
+        Raises:
+            UserError: a CLS document has no summary in the MS data.
+        """
+        match = self._summaries(self._folder(self.cfg, "cls"), split, options).match
+        used = pairs["cls"].ordered_indices()
+        if lacking := int((match[used] < 0).sum()):
+            raise UserError(
+                f"--same-documents: {lacking:,} of {len(used):,} CLS documents have no summary in the MS "
+                "data; leave the flag out, or prepare MS from the documents of CLS"
+            )
+        return match
 
     def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None) -> TaskPairs:
         """Raw lines of ``fairseq-interactive`` and of the Python interface, tagged and cut."""
