@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 import fairseq_vhm
 from fairseq_vhm.errors import UserError
 
-SUBCOMMANDS = ("prepare", "score", "average", "doctor")
+SUBCOMMANDS = ("prepare", "score", "pipeline", "trim", "convert", "average", "doctor")
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
