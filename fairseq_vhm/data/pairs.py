@@ -13,24 +13,36 @@ TAG_PLACES = ("source", "target", "none")
 
 
 class CutDataset(BaseWrapperDataset):
-    """Texts cut at ``length`` tokens, the last of which stays EOS; a leading ``tag`` may be added.
+    """Texts cut at ``length`` tokens (``None``: never), the last of which stays EOS.
 
-    ``length`` counts the tag; ``cut`` says how many texts were longer.
+    A ``tag`` and a ``bos`` may be added before and a ``language`` behind.  ``length`` counts them; ``cut``
+    says how many texts were longer.
     """
 
-    def __init__(self, dataset, length: int, tag: int | None = None):
+    def __init__(
+        self,
+        dataset,
+        length: int | None,
+        tag: int | None = None,
+        language: int | None = None,
+        bos: int | None = None,
+    ):
         super().__init__(dataset)
-        self.tag = None if tag is None else torch.LongTensor([tag])
-        self.kept = length - (tag is not None)
+        self.before, self.behind = (
+            torch.LongTensor([mark for mark in marks if mark is not None])
+            for marks in ((tag, bos), (language,))
+        )
+        marks = len(self.before) + len(self.behind)
         sizes = np.asarray(dataset.sizes)
+        self.kept = int(sizes.max()) if length is None else length - marks
         self.cut = int((sizes > self.kept).sum())
-        self._sizes = np.minimum(sizes, self.kept) + (tag is not None)
+        self._sizes = np.minimum(sizes, self.kept) + marks
 
     def __getitem__(self, index: int) -> Tensor:
         item = self.dataset[index]
         if len(item) > self.kept:
             item = torch.cat([item[: self.kept - 1], item[-1:]])
-        return item if self.tag is None else torch.cat([self.tag, item])
+        return torch.cat([self.before, item, self.behind])
 
     @property
     def sizes(self) -> np.ndarray:
@@ -48,7 +60,7 @@ class TaskPairs(LanguagePairDataset):
 
     Args:
         task: ``cls``, ``mt`` or ``ms``.
-        target_tag: id that the decoder starts with in place of EOS (``--task-tag target``).
+        target_tag: id that the decoder starts with in place of EOS (``--task-tag target``, ``--text-bos``).
         subset: positions of the pairs that are used, for few-shot training; all if absent.
         summaries: for CLS, the source-language summary of each pair or ``None``, given by position.
     """
@@ -68,6 +80,10 @@ class TaskPairs(LanguagePairDataset):
         if self.summaries is not None:
             example["summary"] = self.summaries(index, example["target"])
         return example
+
+    def at(self, index: int, position: int) -> dict:
+        """The pair in the mini-batch at ``position`` of its task's stream: here the same in all of them."""
+        return self[index]
 
     def collater(self, samples: list[dict], pad_to_length: dict | None = None) -> dict:
         batch = super().collater(samples, pad_to_length)
@@ -168,7 +184,8 @@ class TrainingSteps(FairseqDataset):
     def __getitem__(self, turn: Turn) -> dict:
         pairs = self.parts[turn.task]
         chosen = self.mini_batches[turn.task][turn.number]
-        return {**pairs.collater([pairs[int(i)] for i in chosen]), "position": turn.position}
+        batch = pairs.collater([pairs.at(int(i), turn.position) for i in chosen])
+        return {**batch, "position": turn.position}
 
     def collater(self, mini_batches: list[dict]) -> dict:
         return {"mini_batches": mini_batches} if mini_batches else {}
