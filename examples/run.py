@@ -11,6 +11,7 @@ GPUs.
 
 import argparse
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -42,11 +43,21 @@ class Job:
 
     @property
     def stages(self) -> list[tuple[str, dict]]:
-        """Trainings in order: name of the folder below the run's, flags; the last one has no folder."""
+        """Trainings in order: name of the folder below the run's, flags; the last one may have none."""
         stages = self.row.get("stages", [{}])
         named = [(stage.get("name", ""), stage.get("train", {})) for stage in stages]
         common = {**self.scale["train"], **self.row.get("train", {})}
         return [(name, {**common, **flags}) for name, flags in named]
+
+    def filled(self, text: str) -> str:
+        """``text`` with ``DATA``, ``RUN``, ``SRC`` and ``TGT`` replaced by what they are in this run."""
+        languages = {"SRC": self.scale.get("source"), "TGT": self.scale.get("target")}
+        values = {"DATA": self.data, "RUN": self.folder, **languages}
+        return re.sub(r"\b(DATA|RUN|SRC|TGT)\b", lambda found: str(values[found[1]]), text)
+
+    def flags(self, settings: dict) -> list[str]:
+        """:func:`flags_of` the filled settings."""
+        return [self.filled(part) for part in flags_of(settings)]
 
 
 def flags_of(settings: dict) -> list[str]:
@@ -68,17 +79,33 @@ def commands(job: Job) -> Iterator[tuple[Path, list[str], Path]]:
             settings["cls-fraction"] = job.fraction
         if before is not None:
             settings["finetune-from-model"] = before / "checkpoint_last.pt"
-        command = ["fairseq-train", str(job.data), *COMMON, *flags_of(settings)]
+        command = ["fairseq-train", str(job.data), *COMMON, *job.flags(settings)]
         yield folder / f"train.{FINISHED}", command, folder / "train.log"
         before = folder
-    best = job.folder / "checkpoint_best.pt"
-    generate = {**job.scale["generate"], **job.row.get("generate", {}), "path": best}
-    log = job.folder / "test.log"
-    command = ["fairseq-generate", str(job.data), *COMMON, *flags_of(generate)]
-    yield job.folder / f"generate.{FINISHED}", command, log
-    score = {"hyp": log, "json": job.folder / "scores.json", **job.scale["score"]}
-    score = {name: str(value).replace("DATA", str(job.data)) for name, value in score.items()}
-    yield job.folder / f"score.{FINISHED}", ["vhm", "score", *flags_of(score)], job.folder / "scores.txt"
+    hypothesis = job.folder / "test.log"
+    yield job.folder / f"generate.{FINISHED}", *_decoding(job, hypothesis)
+    score = {"hyp": job.row.get("outputs", str(hypothesis)), **job.scale["score"]}
+    score["json"] = job.folder / "scores.json"
+    yield job.folder / f"score.{FINISHED}", ["vhm", "score", *job.flags(score)], job.folder / "scores.txt"
+
+
+def _decoding(job: Job, log: Path) -> tuple[list[str], Path]:
+    """``fairseq-generate``, or the row's own command, whose printing is no output."""
+    if "command" in job.row:
+        return shlex.split(job.filled(job.row["command"])), job.folder / "command.log"
+    best = {"path": job.folder / "checkpoint_best.pt"}
+    generate = {**job.scale["generate"], **job.row.get("generate", {}), **best}
+    return ["fairseq-generate", str(job.data), *COMMON, *job.flags(generate)], log
+
+
+def provide(job: Job) -> None:
+    """Make the files that a row needs beside DATA, once for all of its runs."""
+    for file, command in job.row.get("needs", {}).items():
+        if not Path(job.filled(file)).exists():
+            print(job.filled(command), flush=True)
+            program, *arguments = shlex.split(job.filled(command))
+            if subprocess.run([BIN / program, *arguments]).returncode:
+                sys.exit(f"run.py: {program} failed; it was to make {job.filled(file)}")
 
 
 def run(job: Job, device: str | None) -> None:
@@ -150,9 +177,12 @@ def main() -> None:
         finally:
             devices.put(device)
 
+    jobs = jobs_of(given)
+    for job in jobs:
+        provide(job)
     with ThreadPoolExecutor(given.jobs) as pool:
         try:
-            list(pool.map(on_a_device, jobs_of(given)))
+            list(pool.map(on_a_device, jobs))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -5,6 +5,7 @@ dictionary, so that DIR itself serves fairseq-interactive as DATA.
 """
 
 import os
+import shlex
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,8 @@ class Conversion:
 def convert(settings: Conversion) -> dict:
     """Write ``settings.out``; what was converted, as ``conversion.json`` says it.
 
+    Its ``flags`` are those with which fairseq-train builds this model, to go on from it.
+
     Raises:
         UserError: the checkpoint or the vocabulary is not the released code's, or the folder is not empty.
     """
@@ -60,10 +63,11 @@ def convert(settings: Conversion) -> dict:
     vocabulary = ReleasedVocabulary(_words(settings.vocabularies))
     dictionary = _with_tags(vocabulary.dictionary())
     weights = convert_parameters(released, vocabulary.rows(), dictionary.pad(), settings.latents)
-    arguments = _arguments(released, settings)
+    flags = _flags(released, settings)
+    arguments = _arguments(flags, settings)
     model = _build(arguments, dictionary)
     _load(model, weights, released)
-    report = _report(settings, released, vocabulary, model)
+    report = _report(settings, released, vocabulary, model) | {"flags": shlex.join(flags)}
     _write(settings, arguments, model.state_dict(), vocabulary.dictionary(), report)
     return report
 
@@ -84,8 +88,13 @@ def _with_tags(dictionary: Dictionary) -> Dictionary:
     return dictionary
 
 
-def _arguments(released: Released, settings: Conversion) -> Namespace:
-    """Arguments of fairseq-train that describe the model, through fairseq's own parser."""
+def _arguments(flags: list[str], settings: Conversion) -> Namespace:
+    """The arguments that fairseq-train makes of the flags."""
+    return options.parse_args_and_arch(options.get_training_parser(), [str(settings.out), *flags])
+
+
+def _flags(released: Released, settings: Conversion) -> list[str]:
+    """Flags of fairseq-train that describe the model."""
     width = released[SOURCE_TABLE].size(1)
     heads = released.option("heads", int)
     if heads < 1 or width % heads:
@@ -118,8 +127,7 @@ def _arguments(released: Released, settings: Conversion) -> Namespace:
     flags = ["--released-code-compat", "--text-bos", "--encoder-learned-pos", "--decoder-learned-pos"]
     sharing = "--share-encoder-decoder-embeddings"
     flags.append(sharing if released.shares_embeddings else f"--no-{sharing.removeprefix('--')}")
-    words = [str(word) for option in given.items() for word in option]
-    return options.parse_args_and_arch(options.get_training_parser(), [str(settings.out), *words, *flags])
+    return [*(str(word) for option in given.items() for word in option), *flags]
 
 
 def _build(arguments: Namespace, dictionary: Dictionary) -> VHMTransformerModel:

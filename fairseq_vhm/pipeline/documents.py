@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from fairseq_vhm.text.symbols import language_of
 
 _NO_BLANK_BETWEEN_SENTENCES = frozenset({"ja", "yue", "zh"})
-_LONE_MARK = re.compile(r"(?<=\s[?!])\s+(?=\w)")
-"""Where a sentence of lower-case, tokenized text ends (``did it ? no .``); sentencex waits for a capital."""
+_MISSED = re.compile(r"(?<=\s[?!])\s+(?=\w)|(?<=[。！？])(?=[a-z])")
+"""Ends that sentencex takes for the middle of a sentence, since no capital follows: a mark that stands alone,
+as in tokenized text (``did it ? no .``), and a Chinese one before a Latin letter (``太高。brown先生``)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def split(text: str, lang: str) -> tuple[str, ...]:
     import sentencex
 
     found = sentencex.segment(language_of(lang), text)
-    parts = (part for sentence in found for part in _LONE_MARK.split(sentence))
+    parts = (part for sentence in found for part in _MISSED.split(sentence))
     return tuple(filter(None, map(str.strip, parts)))
 
 

@@ -10,6 +10,7 @@ from fairseq.dataclass.configs import GenerationConfig
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import TASK_REGISTRY, FairseqTask
 from fairseq.tasks.translation import TranslationTask
+from fairseq_cli.generate import get_symbols_to_strip_from_output
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -53,11 +54,10 @@ class TextModel:
                 model.half()
             model.prepare_for_inference_(config)
         self.generator = self._build_generator()
-        limits = utils.resolve_max_positions(
+        self.max_positions = utils.resolve_max_positions(
             self.task.max_positions(), *[model.max_positions() for model in self.models]
         )
-        self.max_positions = limits
-        self.room = limits[0] - len(getattr(self.task, "source_prefix", ()))
+        self.room = self.max_positions[0] - self._marks()
 
     def check_direction(self, source: str, target: str | None = None) -> None:
         """Refuse a model of other languages; suffixes that are no language codes cannot be checked.
@@ -94,6 +94,12 @@ class TextModel:
                 outputs[place] = self._decode(hypotheses[0]["tokens"])
         return outputs
 
+    def _marks(self) -> int:
+        """Symbols that the task adds to a source: its tag, its language."""
+        text = torch.tensor([self.task.source_dictionary.eos()])
+        dataset = self.task.build_dataset_for_inference([text], torch.tensor([len(text)]))
+        return len(dataset[0]["source"]) - len(text)
+
     def _batches(self, texts: list[Tensor]) -> Iterator[dict]:
         lengths = torch.tensor([len(text) for text in texts])
         dataset = self.task.build_dataset_for_inference(texts, lengths)
@@ -108,9 +114,9 @@ class TextModel:
         return batches.next_epoch_itr(shuffle=False)
 
     def _decode(self, tokens: Tensor) -> str:
-        ignored = {self.generator.eos} if hasattr(self.generator, "eos") else set()
+        marks = get_symbols_to_strip_from_output(self.generator)
         dictionary = self.task.target_dictionary
-        symbols = dictionary.string(tokens.int().cpu(), extra_symbols_to_ignore=ignored)
+        symbols = dictionary.string(tokens.int().cpu(), extra_symbols_to_ignore=marks)
         return self.segmenter.decode(symbols, self.target)
 
     def _build_generator(self) -> SequenceGenerator:

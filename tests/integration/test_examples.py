@@ -1,6 +1,7 @@
 """The rows of ``examples/`` build what they name; ``examples/run.py`` trains, generates and scores them."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -38,17 +39,25 @@ def model_of(row: Path, scale: dict, data: Path):
     job = runner.Job(yaml.safe_load(row.read_text()) or {}, scale, data, Path("runs"), 1, 1.0)
     _, settings = job.stages[-1]
     settings = {**settings, "save-dir": "runs", "seed": 1}
-    arguments = [str(data), "--task", "cross_lingual_summarization", *runner.flags_of(settings)]
+    arguments = [str(data), "--task", "cross_lingual_summarization", *job.flags(settings)]
     args = options.parse_args_and_arch(options.get_training_parser(), arguments)
     config = convert_namespace_to_omegaconf(args)
     task = tasks.setup_task(config.task)
     return task.build_model(config.model), task
 
 
+@pytest.fixture(scope="module")
+def data(toy_data, tmp_path_factory) -> Path:
+    """The toy corpus with a lexicon, which some rows need."""
+    folder = shutil.copytree(toy_data, tmp_path_factory.mktemp("examples") / "DATA")
+    (folder / "lexicon.tsv").write_text("w0\tw20\t1.0\n", encoding="utf-8")
+    return folder
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_row_builds_at_the_demos_scale(toy_data, row):
+def test_a_row_builds_at_the_demos_scale(data, row):
     scale = yaml.safe_load((EXAMPLES / "scales" / "demo.yaml").read_text())
-    assert sum(p.numel() for p in model_of(row, scale, toy_data)[0].parameters()) > 100_000
+    assert sum(p.numel() for p in model_of(row, scale, data)[0].parameters()) > 100_000
 
 
 @pytest.mark.parametrize("scale", SCALES, ids=lambda path: path.stem)
@@ -107,6 +116,23 @@ def test_one_command_trains_generates_and_scores_and_does_nothing_twice(run, toy
         assert "cls_fraction': 0.5" in (folder / "train.log").read_text()
     again = run("python", *command)
     assert again.stdout.strip() == f"vhm report {tmp_path} --out {tmp_path / 'report'}"
+
+
+def test_stages_follow_each_other_and_a_rows_own_command_decodes(run, toy_data, scale_file, tmp_path):
+    text = toy_data.parent / "text" / "cls" / "test.en"
+    row = {
+        "train": {"latents": "none", "tasks": "cls"},
+        "stages": [{"name": "first", "train": {"max-update": 2}}, {"train": {"max-update": 3}}],
+        "command": f"python -c \"import shutil; shutil.copy('{text}', 'RUN/copied')\"",
+        "outputs": "RUN/copied",
+    }
+    (tmp_path / "row.yaml").write_text(yaml.safe_dump(row))
+    command = [EXAMPLES / "run.py", tmp_path / "row.yaml", "--scale", scale_file]
+    run("python", *command, "--data", toy_data, "--out", tmp_path)
+    folder = tmp_path / "row" / "seed1"
+    assert f"loading pretrained model from {folder / 'first'}" in (folder / "train.log").read_text()
+    assert (folder / "copied").read_text() == text.read_text()
+    assert json.loads((folder / "scores.json").read_text())["n"] == len(text.read_text().splitlines())
 
 
 def test_a_failing_step_ends_the_run_with_its_log_named(run, toy_data, scale_file, tmp_path):
