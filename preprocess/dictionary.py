@@ -8,6 +8,7 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.symbols import SPECIAL_SYMBOLS
 
 SPECIALS = len(SPECIAL_SYMBOLS)
+SPECIAL_BY_ID = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 Entries = list[tuple[str, int]]
@@ -40,21 +41,26 @@ def _lines(path: Path) -> list[str]:
         raise UserError(f"{path}: not a readable dictionary") from error
 
 
-def size_of(path: Path) -> int:
-    """Number of symbols of a dictionary file in fairseq's eyes, its 4 special ones included.
+def symbols_of(path: Path) -> list[str]:
+    """The symbols of a dictionary file in the order of their ids, fairseq's 4 special ones first.
 
     Raises:
         UserError: a line is not ``SYMBOL COUNT``, or a symbol stands there twice.
     """
-    seen = set(SPECIAL_SYMBOLS)
+    symbols = dict.fromkeys(SPECIAL_BY_ID)
     for number, line in enumerate(_lines(path), start=1):
         symbol, _, count = line.rstrip().removesuffix(" #fairseq:overwrite").rpartition(" ")
         if not symbol or not count.isdigit():
             raise UserError(f"{path}:{number}: not a line of a dictionary ('SYMBOL COUNT')")
-        if symbol in seen:
+        if symbol in symbols:
             raise UserError(f"{path}:{number}: '{symbol}' stands there twice")
-        seen.add(symbol)
-    return len(seen)
+        symbols[symbol] = None
+    return list(symbols)
+
+
+def size_of(path: Path) -> int:
+    """Number of symbols of a dictionary file in fairseq's eyes, its 4 special ones included."""
+    return len(symbols_of(path))
 
 
 def save_counts(counts: Counter[str], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A manifest as a table on stdout."""
+"""What was prepared, on stdout."""
 
 from pathlib import Path
 
@@ -32,3 +32,15 @@ def _row(name: str, part: dict, side: str) -> list[str]:
         first = ["", "", "", ""]
     shown = [seen["suffix"], length["mean"], length["p95"], length["max"], seen["truncated"]]
     return [str(cell) for cell in (*first, *shown, f"{100 * seen['unknown_share']:.2f}")]
+
+
+def print_lexicon(account: dict, out: Path) -> None:
+    """Print what a lexicon was made from and how much it covers."""
+    links = ", ".join(f"{number:,} {name}" for name, number in account["links"].items())
+    each = account["entries"] / account["translated_words"]
+    print(f"{out}: {account['entries']:,} translations of {account['translated_words']:,} words")
+    print(f"lines {account['lines']:,}; links {links}; {each:.1f} translations a word")
+    print(
+        f"{account['translated_words']:,} of {account['source_words']:,} source words have one, "
+        f"{100 * account['coverage']:.1f} % of their occurrences"
+    )

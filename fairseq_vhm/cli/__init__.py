@@ -10,7 +10,10 @@ from typer.core import TyperGroup
 import fairseq_vhm
 from fairseq_vhm.errors import UserError
 
-SUBCOMMANDS = ("prepare", "score", "compare", "report", "human-eval", "average", "doctor")
+SUBCOMMANDS = (
+    *("prepare", "score", "compare", "report", "human-eval"),
+    *("pipeline", "trim", "convert", "average", "doctor"),
+)
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 

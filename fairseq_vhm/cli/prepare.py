@@ -6,17 +6,22 @@ from typing import Annotated
 
 import typer
 
+from fairseq_vhm.files import check_folder, write_text
+from fairseq_vhm.text.lexicon import lexicon_text
 from preprocess.encoding import available_cores
+from preprocess.lexicon import LexiconInputs, LexiconSettings, prepare_lexicon
 from preprocess.progress import show_progress
 from preprocess.readers import READERS, ReaderOptions
 from preprocess.settings import TrioSettings
-from preprocess.summary import print_summary
+from preprocess.summary import print_lexicon, print_summary
+from preprocess.symbols import write_symbols
 from preprocess.trio import prepare_trio
 
 app = typer.Typer(no_args_is_help=True)
 
 _FORMATS = ", ".join(READERS)
 _CORPUS, _SEGMENTATION, _CHECKS, _RUN = "Corpora", "Segmentation", "Checks", "Run"
+_TEXT, _KEPT = "Parallel text and its alignments", "What is kept"
 
 
 def _option(help_text: str, panel: str, *names: str, **more) -> typer.models.OptionInfo:
@@ -130,3 +135,55 @@ def trio(
         print(json.dumps(manifest, ensure_ascii=False, indent=2))
     else:
         print_summary(manifest, out, is_new)
+
+
+@app.command()
+def lexicon(
+    out: Annotated[Path, typer.Argument(help="The file to write: source, target, probability.")],
+    data: Annotated[
+        Path | None, _option("Prepared folder, whose MT training text is used.", _TEXT)
+    ] = None,
+    source: Annotated[Path | None, _option("Or: source side, as it was binarised.", _TEXT)] = None,
+    target: Annotated[Path | None, _option("Target side, line by line with it.", _TEXT)] = None,
+    alignments: Annotated[
+        Path | None, _option("Word alignments, I-J (Pharaoh); without, eflomal makes them.", _TEXT)
+    ] = None,
+    reverse_alignments: Annotated[
+        Path | None, _option("Those of the other direction, source first as well.", _TEXT)
+    ] = None,
+    min_probability: Annotated[
+        float, _option("Drop translations less probable than this.", _KEPT)
+    ] = LexiconSettings.min_probability,
+    candidates: Annotated[
+        int, _option("Most translations of a word.", _KEPT)
+    ] = LexiconSettings.candidates,
+    quiet: Annotated[bool, _option("No progress.", _RUN)] = False,
+    as_json: Annotated[bool, _option("Print the account as JSON.", _RUN, "--json")] = False,
+) -> None:
+    """Make a bilingual lexicon for --arch ats_transformer from word alignments."""
+    check_folder(out, "OUT")
+    inputs = LexiconInputs(data, source, target, alignments, reverse_alignments)
+    with show_progress(quiet) as progress:
+        entries, account = prepare_lexicon(
+            inputs, LexiconSettings(min_probability, candidates), progress
+        )
+    write_text(out, lexicon_text(entries))
+    if as_json:
+        print(json.dumps(account, indent=2))
+    else:
+        print_lexicon(account, out)
+
+
+@app.command()
+def symbols(
+    data: Annotated[Path, typer.Argument(help="Prepared folder.")],
+    out: Annotated[Path, typer.Argument(help="Prefix of the files to write: OUT.SRC, OUT.TGT.")],
+    task: Annotated[str, _option("cls, mt or ms.", _CORPUS)] = "mt",
+    split: Annotated[str, _option("train, valid or test.", _CORPUS)] = "train",
+    quiet: Annotated[bool, _option("No progress.", _RUN)] = False,
+) -> None:
+    """Write the symbols of a prepared text as lines, for a word aligner or to look at."""
+    check_folder(out, "OUT")
+    with show_progress(quiet) as progress:
+        written = write_symbols(data, task, split, out, progress)
+    print(*written, sep="\n")

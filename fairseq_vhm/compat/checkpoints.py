@@ -12,6 +12,8 @@ import functools
 import importlib
 import pickle
 import typing
+import zipfile
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -98,6 +100,30 @@ def _missing_clearly(load):
 
     load_or_say_missing.refuses_clearly = True
     return load_or_say_missing
+
+
+@refuse_clearly
+def read(path: str) -> dict:
+    """A checkpoint's content as it is, under torch's allow-list; large ones are mapped, not copied.
+
+    Raises:
+        UserError: it is damaged, holds more than weights and settings, or is of another format.
+    """
+    state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    if not isinstance(state, Mapping) or not isinstance(state.get("model"), Mapping):
+        raise UserError(f"{path}: holds no 'model'; give a checkpoint of fairseq's format")
+    return state
+
+
+def settings_of(state: Mapping) -> Mapping:
+    """The settings that a checkpoint's model was built with, by name."""
+    settings = state.get("args") or (state.get("cfg") or {}).get("model") or {}
+    return vars(settings) if isinstance(settings, argparse.Namespace) else settings
+
+
+def is_bookkeeping(name: str) -> bool:
+    """Whether an entry beside the weights is one of fairseq's buffers that are none."""
+    return name.rpartition(".")[2] in ("version", "_float_tensor")
 
 
 def allow() -> None:

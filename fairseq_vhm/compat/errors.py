@@ -12,10 +12,17 @@ _default_hook = sys.excepthook
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if isinstance(error, UserError):
-        print(f"fairseq_vhm: error: {error}", file=sys.stderr)
+    if (mistake := _mistake_behind(error)) is not None:
+        print(f"fairseq_vhm: error: {mistake}", file=sys.stderr)
     else:
         _default_hook(kind, error, trace)
+
+
+def _mistake_behind(error: BaseException | None) -> UserError | None:
+    """The error itself, or the one that it took the place of: fairseq's trainer replaces those of loading."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def install() -> None:

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from fairseq_vhm.criterions.collapse import CollapseWatch
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.latent import LATENTS, KLSchedule, LatentBundle, free_bits
+from fairseq_vhm.latent import LATENTS, ExtraLoss, KLSchedule, LatentBundle, free_bits
 from fairseq_vhm.latent.annealing import KL_SCHEDULES
-from fairseq_vhm.names import TASKS
+from fairseq_vhm.names import PRETRAINING_TASKS, TASKS
 
 ACTIVE_UNIT_VARIANCE = 0.01  # Burda et al. (2016), section 5: Var_x(E_q[z]) > 0.01
+EXTRA_LOSS = "extra_loss_"  # in the keys of logging outputs, before the name of a loss of the model's
 
 
 @dataclass
@@ -56,6 +57,7 @@ class ElboCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
 class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
     """Negative ELBO of a model whose extra outputs hold a :class:`LatentBundle` as ``latents``.
 
+    What the model hands out as ``losses`` (:mod:`fairseq_vhm.latent.losses`) is added and logged by name.
     In training the KL has the schedule's weight at the current update; in validation it has
     ``--kl-max-weight`` throughout, so that validation losses can be compared along a run.
     """
@@ -87,6 +89,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         self.local_kl = local_kl
         self.kl_normalization = kl_normalization
         self.collapse_watch = CollapseWatch()
+        self.streams = getattr(task, "streams", TASKS)
 
     def forward(self, model, sample: dict, reduce: bool = True):
         """Loss, sample size and logging outputs of one mini-batch of one task."""
@@ -97,6 +100,8 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         kls = {name: latents[name].kl() for name in self.charged(latents, task)}
         loss = loss + weight * self._kl_scale(sample) * self._penalty(kls, loss)
         loss = loss + self._nothing_of_the_rest(latents, kls, loss)
+        extra_losses = net_output[1].get("losses", {})
+        loss = loss + sum(extra.weighted() for extra in extra_losses.values())
         sample_size = sample["nsentences"] if self.sentence_avg else sample["ntokens"]
         log = {
             "loss": loss.data,
@@ -107,6 +112,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         }
         log |= self._log_of_task(log, task)
         log |= self._log_of_latents(kls, latents, model.latent_sizes, nll_loss)
+        log |= self._log_of_extra_losses(extra_losses, model.extra_losses, nll_loss)
         log |= {"kl_weight": weight, "batches": 1}
         if self.report_accuracy:
             log["n_correct"], log["total"] = self.compute_accuracy(model, net_output, sample)
@@ -142,15 +148,14 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         released = self.kl_normalization == "released"
         return sample["ntokens"] / sample["nsentences"] if released else 1.0
 
-    @staticmethod
-    def _log_of_task(log: dict, task: str) -> dict:
-        """The same sums again for each task.
+    def _log_of_task(self, log: dict, task: str) -> dict:
+        """The same sums again for each task of this run.
 
         The other tasks get zeros of the same kind, since ranks that meet different tasks in the same
         validation step must send the same keys from the same device.
         """
         keys = ("loss", "nll_loss", "ntokens", "sample_size")
-        return {f"{key}_{t}": log[key] if t == task else log[key] * 0 for t in TASKS for key in keys}
+        return {f"{key}_{t}": log[key] if t == task else log[key] * 0 for t in self.streams for key in keys}
 
     def _log_of_latents(
         self, kls: dict[str, Tensor], latents: LatentBundle, sizes: dict[str, int], like: Tensor
@@ -169,6 +174,16 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
                 log[f"au_{name}_squares"] = (mean**2).sum(dim=0)
         return log
 
+    @staticmethod
+    def _log_of_extra_losses(losses: dict[str, ExtraLoss], names: tuple[str, ...], like: Tensor) -> dict:
+        """Sums of each of the model's losses, in this batch or not, and the sentences they are of."""
+        log: dict = {}
+        for name in names:
+            values = losses[name].values.data if name in losses else like.new_zeros(0)
+            log[f"{EXTRA_LOSS}{name}"] = values.float().sum()
+            log[f"{EXTRA_LOSS}{name}_sentences"] = values.numel()
+        return log
+
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict]) -> None:
         """Aggregate the sums above over ranks and micro-batches into fairseq's meters."""
@@ -177,7 +192,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         def total(key: str):
             return sum(log.get(key, 0) for log in logging_outputs)
 
-        for task in TASKS:
+        for task in (*TASKS, *PRETRAINING_TASKS):
             if tokens := total(f"ntokens_{task}"):
                 size = total(f"sample_size_{task}")
                 loss, nll = total(f"loss_{task}"), total(f"nll_loss_{task}")
@@ -185,6 +200,10 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
                 metrics.log_scalar(f"nll_loss_{task}", nll / tokens / math.log(2), tokens, round=3)
         if batches := total("batches"):
             metrics.log_scalar("kl_weight", total("kl_weight") / batches, batches, round=4)
+        for key in [key for log in logging_outputs[:1] for key in log if key.startswith(EXTRA_LOSS)]:
+            if sentences := total(f"{key}_sentences"):
+                name = key.removeprefix(EXTRA_LOSS)
+                metrics.log_scalar(name, total(key) / sentences, sentences, round=4)
         for name in LATENTS:
             if sentences := total(f"kl_{name}_sentences"):
                 metrics.log_scalar(f"kl_{name}", total(f"kl_{name}") / sentences, sentences, round=4)

@@ -98,13 +98,27 @@ def check_pair(source_prefix: str, target_prefix: str, dictionary_size: int, dic
             f"{len(source.sizes):,}: source and target must be line-aligned; mend the text and {AGAIN}"
         )
     for side in (source, target):
-        if (largest := side.largest_id()) >= dictionary_size:
-            raise UserError(
-                f"{side.prefix}.bin: token id {largest} is beyond {dictionary} "
-                f"({dictionary_size} symbols): it was made with another dictionary; {AGAIN}"
-            )
-        if empty := int((side.sizes <= 1).sum()):
-            logger.warning(f"{side.prefix}.bin: {empty:,} empty texts among {len(side.sizes):,}")
+        _check_ids(side, dictionary_size, dictionary)
+
+
+def check_text(prefix: str, dictionary_size: int, dictionary: str) -> None:
+    """Check one side of a split, and that the dictionary covers it.
+
+    Raises:
+        UserError: names the file and the remedy.
+    """
+    if (text := read_binarised(prefix)) is not None:
+        _check_ids(text, dictionary_size, dictionary)
+
+
+def _check_ids(text: BinarisedText, dictionary_size: int, dictionary: str) -> None:
+    if (largest := text.largest_id()) >= dictionary_size:
+        raise UserError(
+            f"{text.prefix}.bin: token id {largest} is beyond {dictionary} "
+            f"({dictionary_size} symbols): it was made with another dictionary; {AGAIN}"
+        )
+    if empty := int((text.sizes <= 1).sum()):
+        logger.warning(f"{text.prefix}.bin: {empty:,} empty texts among {len(text.sizes):,}")
 
 
 def check_dictionaries(paths: list[str]) -> None:

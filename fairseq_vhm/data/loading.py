@@ -5,20 +5,16 @@ import logging
 import os
 from dataclasses import dataclass
 
-from fairseq.data import Dictionary, data_utils
+from fairseq.data import data_utils
 from fairseq.tasks.translation import load_langpair_dataset
 
 from fairseq_vhm.data.checks import AGAIN, check_dictionaries, check_pair
+from fairseq_vhm.data.languages import Languages, MarkedDictionary
 from fairseq_vhm.data.pairs import CutDataset, TaskPairs, few_shot_subset
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.names import TASKS
+from fairseq_vhm.names import TASKS, task_tag  # noqa: F401  (TASKS: for those who load)
 
 logger = logging.getLogger(__name__)
-
-
-def task_tag(task: str) -> str:
-    """The dictionary symbol that names a task to the model."""
-    return f"<{task}>"
 
 
 @dataclass
@@ -66,22 +62,26 @@ class TaskFolder:
         return [split, *itertools.takewhile(exists, more)]
 
 
-def load_dictionary(folders: list[TaskFolder]) -> Dictionary:
-    """The one dictionary of all folders, with a tag for each task at its end.
+def load_dictionary(
+    folders: list[TaskFolder], languages: Languages | None = None, pretraining: bool = False
+) -> MarkedDictionary:
+    """The one dictionary of all folders, with a mark for each language and task at its end.
+
+    ``pretraining`` adds the marks of the pre-training tasks.
 
     Raises:
         UserError: dictionaries are missing or differ.
     """
     check_dictionaries([path for folder in folders for path in folder.dictionaries])
-    dictionary = Dictionary.load(folders[0].dictionaries[0])
-    for task in TASKS:
-        dictionary.add_symbol(task_tag(task))
+    dictionary = MarkedDictionary.load(folders[0].dictionaries[0])
+    dictionary.pretraining = pretraining
+    dictionary.mark(languages)
     return dictionary
 
 
 @dataclass
 class PairOptions:
-    """How pairs are read: limits in tokens (EOS and tag included), tag, padding sides."""
+    """How pairs are read: limits in tokens (EOS, tag and language included), marks, padding sides."""
 
     max_source: int
     max_target: int | None
@@ -92,10 +92,16 @@ class PairOptions:
     combine: bool = False
     fraction: float = 1.0
     fraction_seed: int = 1
+    languages: Languages | None = None
+    text_bos: bool = False
+
+    def language_id(self, dictionary: MarkedDictionary, suffix: str) -> int | None:
+        """The id of a file suffix's language; ``None`` without ``--langs``."""
+        return dictionary.index(self.languages.symbol_of(suffix)) if self.languages else None
 
 
 def load_pairs(
-    folder: TaskFolder, split: str, dictionary: Dictionary, options: PairOptions, **extra
+    folder: TaskFolder, split: str, dictionary: MarkedDictionary, options: PairOptions, **extra
 ) -> TaskPairs:
     """One split of one task, checked; texts longer than the limits are cut and counted in the log.
 
@@ -104,12 +110,16 @@ def load_pairs(
     """
     for part in folder.splits(split, options.combine):
         sides = [folder.prefix(part, language) for language in (folder.source, folder.target)]
-        check_pair(*sides, len(dictionary) - len(TASKS), folder.dictionaries[0])
+        check_pair(*sides, dictionary.text_symbols, folder.dictionaries[0])
     raw = load_raw(folder, split, dictionary, options)
     tag = dictionary.index(task_tag(folder.task))
     source_tag = tag if options.tag_place == "source" else None
-    source = CutDataset(raw.src, options.max_source, source_tag)
-    target = CutDataset(raw.tgt, options.max_target or max(raw.tgt.sizes))
+    source_language, target_language = (
+        options.language_id(dictionary, suffix) for suffix in (folder.source, folder.target)
+    )
+    bos = dictionary.bos() if options.text_bos else None
+    source = CutDataset(raw.src, options.max_source, source_tag, source_language, bos)
+    target = CutDataset(raw.tgt, options.max_target, language=target_language)
     _say_cuts(folder, split, source, target)
     subset = few_shot_subset(len(raw), options.fraction, options.fraction_seed)
     if subset is not None:
@@ -122,7 +132,8 @@ def load_pairs(
         target,
         target.sizes,
         dictionary,
-        target_tag=tag if options.tag_place == "target" else None,
+        target_tag=tag if options.tag_place == "target" else bos,
+        eos=target_language,
         subset=subset,
         left_pad_source=options.left_pad_source,
         left_pad_target=options.left_pad_target,
@@ -131,7 +142,7 @@ def load_pairs(
     )
 
 
-def load_raw(folder: TaskFolder, split: str, dictionary: Dictionary, options: PairOptions):
+def load_raw(folder: TaskFolder, split: str, dictionary: MarkedDictionary, options: PairOptions):
     """One split as fairseq reads it, neither tagged nor cut (a ``LanguagePairDataset``)."""
     return load_langpair_dataset(
         folder.path,

@@ -13,24 +13,36 @@ TAG_PLACES = ("source", "target", "none")
 
 
 class CutDataset(BaseWrapperDataset):
-    """Texts cut at ``length`` tokens, the last of which stays EOS; a leading ``tag`` may be added.
+    """Texts cut at ``length`` tokens (``None``: never), the last of which stays EOS.
 
-    ``length`` counts the tag; ``cut`` says how many texts were longer.
+    A ``tag`` and a ``bos`` may be added before and a ``language`` behind.  ``length`` counts them; ``cut``
+    says how many texts were longer.
     """
 
-    def __init__(self, dataset, length: int, tag: int | None = None):
+    def __init__(
+        self,
+        dataset,
+        length: int | None,
+        tag: int | None = None,
+        language: int | None = None,
+        bos: int | None = None,
+    ):
         super().__init__(dataset)
-        self.tag = None if tag is None else torch.LongTensor([tag])
-        self.kept = length - (tag is not None)
+        self.before, self.behind = (
+            torch.LongTensor([mark for mark in marks if mark is not None])
+            for marks in ((tag, bos), (language,))
+        )
+        marks = len(self.before) + len(self.behind)
         sizes = np.asarray(dataset.sizes)
+        self.kept = int(sizes.max()) if length is None else length - marks
         self.cut = int((sizes > self.kept).sum())
-        self._sizes = np.minimum(sizes, self.kept) + (tag is not None)
+        self._sizes = np.minimum(sizes, self.kept) + marks
 
     def __getitem__(self, index: int) -> Tensor:
         item = self.dataset[index]
         if len(item) > self.kept:
             item = torch.cat([item[: self.kept - 1], item[-1:]])
-        return item if self.tag is None else torch.cat([self.tag, item])
+        return torch.cat([self.before, item, self.behind])
 
     @property
     def sizes(self) -> np.ndarray:
@@ -48,7 +60,7 @@ class TaskPairs(LanguagePairDataset):
 
     Args:
         task: ``cls``, ``mt`` or ``ms``.
-        target_tag: id that the decoder starts with in place of EOS (``--task-tag target``).
+        target_tag: id that the decoder starts with in place of EOS (``--task-tag target``, ``--text-bos``).
         subset: positions of the pairs that are used, for few-shot training; all if absent.
         summaries: for CLS, the source-language summary of each pair or ``None``, given by position.
     """
@@ -68,6 +80,10 @@ class TaskPairs(LanguagePairDataset):
         if self.summaries is not None:
             example["summary"] = self.summaries(index, example["target"])
         return example
+
+    def at(self, index: int, position: int) -> dict:
+        """The pair in the mini-batch at ``position`` of its task's stream: here the same in all of them."""
+        return self[index]
 
     def collater(self, samples: list[dict], pad_to_length: dict | None = None) -> dict:
         batch = super().collater(samples, pad_to_length)
@@ -148,12 +164,19 @@ class TrainingSteps(FairseqDataset):
     """What a rank computes at once: the mini-batches of a :class:`RoundRobinPlan`'s step.
 
     An item is addressed by a :class:`Turn` and is that mini-batch, collated; the collater keeps those
-    of a step apart: ``{"mini_batches": [...]}``.
+    of a step apart: ``{"mini_batches": [...]}``.  With ``ms_of_cls`` (the MS pair of each CLS pair's
+    document) the mini-batches of MS are those of CLS, document for document.
     """
 
-    def __init__(self, parts: dict[str, TaskPairs], batching: Batching):
+    def __init__(
+        self, parts: dict[str, TaskPairs], batching: Batching, ms_of_cls: np.ndarray | None = None
+    ):
         self.parts = parts
-        self.mini_batches = {task: batching.cut(pairs) for task, pairs in parts.items()}
+        self.follows = {} if ms_of_cls is None else {"ms": "cls"}
+        cut = {task: pairs for task, pairs in parts.items() if task not in self.follows}
+        self.mini_batches = {task: batching.cut(pairs) for task, pairs in cut.items()}
+        if self.follows:
+            self.mini_batches["ms"] = [ms_of_cls[batch] for batch in self.mini_batches["cls"]]
 
     def __len__(self) -> int:
         return sum(len(batches) for batches in self.mini_batches.values())
@@ -161,22 +184,24 @@ class TrainingSteps(FairseqDataset):
     def __getitem__(self, turn: Turn) -> dict:
         pairs = self.parts[turn.task]
         chosen = self.mini_batches[turn.task][turn.number]
-        return {**pairs.collater([pairs[int(i)] for i in chosen]), "position": turn.position}
+        batch = pairs.collater([pairs.at(int(i), turn.position) for i in chosen])
+        return {**batch, "position": turn.position}
 
     def collater(self, mini_batches: list[dict]) -> dict:
         return {"mini_batches": mini_batches} if mini_batches else {}
 
     def plan(self, schedule: str, ratio: dict[str, int], **settings) -> RoundRobinPlan:
         """The plan over these mini-batches."""
-        sizes = {task: len(batches) for task, batches in self.mini_batches.items()}
-        return RoundRobinPlan(sizes, schedule, ratio, **settings)
+        sizes = {task: len(self.mini_batches[task]) for task in self.parts}
+        return RoundRobinPlan(sizes, schedule, ratio, follows=self.follows, **settings)
 
 
 class TrainingPairs(FairseqDataset):
     """The training pairs of all tasks; cut into mini-batches once for a setting, not once an epoch."""
 
-    def __init__(self, parts: dict[str, TaskPairs]):
+    def __init__(self, parts: dict[str, TaskPairs], ms_of_cls: np.ndarray | None = None):
         self.parts = parts
+        self.ms_of_cls = ms_of_cls
         self._steps: dict[Batching, TrainingSteps] = {}
 
     def __len__(self) -> int:
@@ -185,5 +210,5 @@ class TrainingPairs(FairseqDataset):
     def steps(self, batching: Batching) -> TrainingSteps:
         """What a rank computes at once, under these limits."""
         if batching not in self._steps:
-            self._steps = {batching: TrainingSteps(self.parts, batching)}
+            self._steps = {batching: TrainingSteps(self.parts, batching, self.ms_of_cls)}
         return self._steps[batching]

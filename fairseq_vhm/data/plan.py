@@ -16,8 +16,8 @@ so a resumed run sees what an uninterrupted one sees, and every rank knows the w
 
 import math
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -49,6 +49,8 @@ class RoundRobinPlan:
         seed: of the order of the mini-batches.
         shards: number of data-parallel ranks.
         update_freq: steps a rank accumulates in an update, for each epoch; the last one goes on.
+        follows: task -> another whose order it takes, mini-batch for mini-batch (``ms`` -> ``cls``
+            where both hold the same documents); both then have as many mini-batches and one ratio.
     """
 
     batches: dict[str, int]
@@ -57,6 +59,7 @@ class RoundRobinPlan:
     seed: int
     shards: int = 1
     update_freq: tuple[int, ...] = (1,)
+    follows: Mapping[str, str] = field(default_factory=dict)
 
     def steps(self, epoch: int) -> Iterator[Step]:
         """The steps of an epoch (from 1), for all ranks: ``update_freq x shards`` in a row an update.
@@ -90,7 +93,8 @@ class RoundRobinPlan:
         position = cursors[task]
         passes, within = divmod(position, self.batches[task])
         cursors[task] += 1
-        return Turn(task, int(_order(self.seed, task, passes, self.batches[task])[within]), position)
+        order = _order(self.seed, self.follows.get(task, task), passes, self.batches[task])
+        return Turn(task, int(order[within]), position)
 
     def _streamed_before(self, task: str, epoch: int) -> int:
         """How many mini-batches of the task's stream earlier epochs have used."""

@@ -25,8 +25,8 @@ class SummaryLookup:
         self.found = int((self.match >= 0).sum())
         if not self.found:
             raise UserError(
-                "--cls-local-target summary: no CLS document has a summary in the MS data; "
-                "use --cls-local-target cls, or MS data made from the same documents"
+                "no CLS document has a summary in the MS data, which --cls-local-target summary and "
+                "--same-documents need; leave the flag out, or prepare MS from the documents of CLS"
             )
 
     def __call__(self, index: int, target: Tensor) -> Tensor:

@@ -74,6 +74,9 @@ class SummarizationHub(GeneratorHubInterface):
             return super().encode(sentence)
         return self.binarize(self.segmenter.encode(sentence, self.languages[0]))
 
+    def string(self, tokens) -> str:
+        return self.tgt_dict.string(tokens, extra_symbols_to_ignore=self.task.hidden_symbols)
+
     def decode(self, tokens) -> str:
         if self.segmenter is None:
             return super().decode(tokens)

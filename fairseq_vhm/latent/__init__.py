@@ -3,10 +3,12 @@
 from fairseq_vhm.latent.annealing import KLSchedule, free_bits
 from fairseq_vhm.latent.bundle import LATENTS, LatentBundle, LatentVariable
 from fairseq_vhm.latent.gaussian import DiagonalGaussian, kl_divergence
+from fairseq_vhm.latent.losses import ExtraLoss
 
 __all__ = [
     "LATENTS",
     "DiagonalGaussian",
+    "ExtraLoss",
     "KLSchedule",
     "LatentBundle",
     "LatentVariable",

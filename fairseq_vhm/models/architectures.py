@@ -6,6 +6,8 @@ from fairseq.models import register_model_architecture
 from fairseq.models.transformer import base_architecture
 
 from fairseq_vhm.compat import mend_arguments
+from fairseq_vhm.models import ats_transformer as _ats  # noqa: F401  (before its sizes)
+from fairseq_vhm.models import ms_cls_rec as _baseline  # noqa: F401  (before its sizes)
 from fairseq_vhm.models import vhm_transformer as _registered  # noqa: F401  (before its sizes)
 from fairseq_vhm.models.config import VHMConfig
 
@@ -53,3 +55,56 @@ def vhm_transformer_big(args: Namespace) -> None:
         dropout=0.3,
     )
     vhm_transformer(args)
+
+
+@register_model_architecture("vhm_transformer", "vhm_mbart_large")
+def vhm_mbart_large(args: Namespace) -> None:
+    """mBART-25 (Liu et al., 2020) with VHM's latents: 12+12 layers, width 1024, one table of embeddings.
+
+    As fairseq's ``mbart_large``, with the norms that ``mbart.cc25`` was trained with.
+    """
+    _set(
+        args,
+        encoder_embed_dim=1024,
+        encoder_ffn_embed_dim=4096,
+        encoder_layers=12,
+        decoder_layers=12,
+        encoder_attention_heads=16,
+        decoder_attention_heads=16,
+        encoder_learned_pos=True,
+        decoder_learned_pos=True,
+        layernorm_embedding=True,
+        activation_fn="gelu",
+        share_all_embeddings=True,
+        biases="fairseq",
+        latent_projection_init="identity",
+    )
+    vhm_transformer(args)
+
+
+@register_model_architecture("ms_cls_rec_transformer", "ms_cls_rec_transformer")
+def ms_cls_rec_transformer(args: Namespace) -> None:
+    """MS-CLS-Rec (Cao et al., 2020) in the size of ``vhm_transformer``: a decoder a task, no latents."""
+    _set(args, latents="none", decoders="task")
+    vhm_transformer(args)
+
+
+@register_model_architecture("ms_cls_rec_transformer", "ms_cls_rec_transformer_tiny")
+def ms_cls_rec_transformer_tiny(args: Namespace) -> None:
+    """The same in the size of ``vhm_transformer_tiny``."""
+    _set(args, latents="none", decoders="task")
+    vhm_transformer_tiny(args)
+
+
+@register_model_architecture("ats_transformer", "ats_transformer")
+def ats_transformer(args: Namespace) -> None:
+    """ATS (Zhu et al., 2020) in the size of ``vhm_transformer``, without latents."""
+    _set(args, latents="none")
+    vhm_transformer(args)
+
+
+@register_model_architecture("ats_transformer", "ats_transformer_tiny")
+def ats_transformer_tiny(args: Namespace) -> None:
+    """The same in the size of ``vhm_transformer_tiny``."""
+    _set(args, latents="none")
+    vhm_transformer_tiny(args)

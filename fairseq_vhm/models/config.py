@@ -1,10 +1,12 @@
 """The settings of VHM's latents: the only home of their defaults, and the checks of their combinations.
+:class:`Settings` is how they, and those of other models, are put into fairseq's arguments and taken out.
 
 The defaults are the paper's reading; every other value is listed in ``docs/deviations.md``.
 """
 
 import argparse
 from dataclasses import dataclass, field, fields
+from typing import Self
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.dataclass.utils import gen_parser_from_dataclass
@@ -12,7 +14,7 @@ from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LATENTS
 from fairseq_vhm.modules.biases import BIASES
-from fairseq_vhm.modules.fusion import ACTIVATIONS
+from fairseq_vhm.modules.fusion import ACTIVATIONS, PROJECTION_STARTS
 from fairseq_vhm.modules.hierarchy import NOISE
 from fairseq_vhm.modules.latent_nets import HEADS
 from fairseq_vhm.modules.pooling import POOLING
@@ -25,66 +27,123 @@ RELEASED_CODE = {
     "latent_pooling": "all",
     "latent_activation": "none",
     "cls_prior_locals": "prior",
+    "decoder_norm_eps": 1e-6,
 }
 """What ``--released-code-compat`` changes in the model (repository XL2248/VHM, commit 669bcde)."""
 
 
-def _setting(default, help_text: str):
+def setting(default, help_text: str):
+    """A field of :class:`Settings`, with the help that its flag shows."""
     return field(default=default, metadata={"help": help_text})
 
 
 @dataclass
-class VHMConfig(FairseqDataclass):
+class Settings(FairseqDataclass):
+    """A model's own flags, one a field, beside those of the model that it extends."""
+
+    def check(self) -> None:
+        """Refuse settings that make no sense together.
+
+        Raises:
+            UserError: names the flags and the remedy.
+        """
+
+    @classmethod
+    def add_args(cls, parser: argparse._ArgumentGroup) -> None:
+        """Add the flags without defaults, so that an architecture can tell what the user gave."""
+        gen_parser_from_dataclass(parser, cls(), delete_default=True)
+
+    @classmethod
+    def defaults(cls, args: argparse.Namespace) -> dict:
+        """The default of each setting beside what ``args`` already has."""
+        return {f.name: f.default for f in fields(cls) if not f.name.startswith("_")}
+
+    @classmethod
+    def fill(cls, args: argparse.Namespace) -> None:
+        """Give ``args`` each setting that the user left open."""
+        for name, default in cls.defaults(args).items():
+            if not hasattr(args, name):
+                setattr(args, name, default)
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Self:
+        """The checked settings in ``args``."""
+        config = cls(**{name: getattr(args, name) for name in cls.defaults(args)})
+        config.check()
+        return config
+
+
+@dataclass
+class VHMConfig(Settings):
     """Flags of ``vhm_transformer`` beside those of fairseq's ``transformer``."""
 
-    latents: str = _setting(
+    latents: str = setting(
         "mt,ms,cls", "latents there are: any of mt,ms,cls joined by commas, or 'none' (MT-MS-CLS)"
     )
-    no_hierarchy: bool = _setting(
+    no_hierarchy: bool = setting(
         False, "z_mt and z_ms do not condition z_cls; all enter the decoder on CLS (Table 5, row 5)"
     )
-    latent_dim: int = _setting(128, "D, the dimension of each latent")
-    latent_mlp_layers: int = _setting(2, "layers of each prior and recognition network")
-    latent_mlp_hidden: int = _setting(0, "hidden width of these networks; 0: the latent dimension")
-    latent_head: ChoiceEnum(HEADS) = _setting(
+    latent_dim: int = setting(128, "D, the dimension of each latent")
+    latent_mlp_layers: int = setting(2, "layers of each prior and recognition network")
+    latent_mlp_hidden: int = setting(0, "hidden width of these networks; 0: the latent dimension")
+    latent_head: ChoiceEnum(HEADS) = setting(
         "separate",
         "networks of mu and sigma: separate (Eq. 2), tied (all layers but the last shared), or "
         "released (one network, softplus of the mean taken as log-variance)",
     )
-    latent_noise: ChoiceEnum(NOISE) = _setting(
+    latent_noise: ChoiceEnum(NOISE) = setting(
         "normal", "noise of the draws in training; uniform on [0, 1) is the released code's"
     )
-    latent_pooling: ChoiceEnum(POOLING) = _setting(
+    latent_pooling: ChoiceEnum(POOLING) = setting(
         "non-pad", "positions that h averages: non-pad, words (no EOS, no tag), or all (released)"
     )
-    latent_projection: ChoiceEnum(["task", "shared", "none"]) = _setting(
+    latent_projection: ChoiceEnum(["task", "shared", "none"]) = setting(
         "task",
         "Eq. 8: a projection for each task, one shared by all, or none for MT and MS, which then "
         "decode without their latents",
     )
-    latent_activation: ChoiceEnum(list(ACTIVATIONS)) = _setting(
+    latent_activation: ChoiceEnum(list(ACTIVATIONS)) = setting(
         "tanh", "activation of Eq. 8; none is the released code's"
     )
-    cls_prior_locals: ChoiceEnum(["posterior", "prior"]) = _setting(
+    cls_prior_locals: ChoiceEnum(["posterior", "prior"]) = setting(
         "posterior",
         "draws of z_mt, z_ms that the prior of z_cls sees in training; prior (released) is what it "
         "sees at inference",
     )
-    cls_local_target: ChoiceEnum(["cls", "summary"]) = _setting(
+    cls_local_target: ChoiceEnum(["cls", "summary"]) = setting(
         "cls",
         "what z_mt, z_ms are inferred from on CLS batches: (X_cls, Y_cls), or the source-language "
         "summary of the same document where the MS data has it",
     )
-    share_encoder_decoder_embeddings: bool = _setting(
+    latent_projection_init: ChoiceEnum(PROJECTION_STARTS) = setting(
+        "xavier",
+        "where W_p of Eq. 8 starts: xavier, or identity, which hands a trained decoder's states on as they "
+        "are and learns to add the latents (vhm_mbart_large's default)",
+    )
+    decoders: ChoiceEnum(["shared", "task"]) = setting(
+        "shared", "one decoder for all tasks, or one for each with an output layer of its own (NCLS)"
+    )
+    share_encoder_decoder_embeddings: bool = setting(
         True, "one embedding table for source and target, output layer apart (the paper's counts)"
     )
-    biases: ChoiceEnum(BIASES) = _setting(
+    biases: ChoiceEnum(BIASES) = setting(
         "paper",
         "paper: an output bias, none in feed-forward layers nor in query, key and value projections "
         "(the paper's counts); fairseq: as in fairseq's transformer",
     )
-    post_norm: bool = _setting(False, "layer norm after each block in place of before it")
-    released_code_compat: bool = _setting(
+    decoder_norm_eps: float = setting(
+        1e-5, "epsilon of the decoder's layer norms (encoder: 1e-5); 1e-6 is the released code's"
+    )
+    post_norm: bool = setting(False, "layer norm after each block in place of before it")
+    init_from: str = setting(
+        "",
+        "start from the weights of this checkpoint (mBART's, trimmed or not, or another run's); latents and "
+        "tags are new, any other difference is an error",
+    )
+    init_allow: str = setting(
+        "", "patterns of parameters and settings, joined by commas, that may differ from --init-from's"
+    )
+    released_code_compat: bool = setting(
         False, "set every option that follows the released code; your own flags still win"
     )
 
@@ -110,11 +169,7 @@ class VHMConfig(FairseqDataclass):
         return self.latent_mlp_hidden or self.latent_dim
 
     def check(self) -> None:
-        """Refuse settings that make no sense together.
-
-        Raises:
-            UserError: names the flags and the remedy.
-        """
+        """See :class:`Settings`."""
         names = self.latent_names
         several_on_cls = self.no_hierarchy or ("cls" not in names and len(names) > 1)
         if self.no_hierarchy and ("cls" not in names or len(names) < 2):
@@ -139,34 +194,25 @@ class VHMConfig(FairseqDataclass):
                 "--cls-prior-locals prior concerns z_mt, z_ms as parents of z_cls, which "
                 f"--latents {self.latents}{' --no-hierarchy' * self.no_hierarchy} leaves out: drop it"
             )
+        if self.init_allow and not self.init_from:
+            raise UserError(f"--init-allow {self.init_allow} needs --init-from: the checkpoint to start from")
         for name in ("latent_dim", "latent_mlp_layers"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1")
 
     @classmethod
     def add_args(cls, parser: argparse._ArgumentGroup) -> None:
-        """Add the flags without defaults, so that an architecture can tell what the user gave."""
+        """Add the flags, ``--[no-]share-encoder-decoder-embeddings`` in both forms."""
         sharing = cls.__dataclass_fields__["share_encoder_decoder_embeddings"]
         parser.add_argument(
             "--share-encoder-decoder-embeddings",
             action=argparse.BooleanOptionalAction,
             help=sharing.metadata["help"],
         )
-        gen_parser_from_dataclass(parser, cls(), delete_default=True)
+        super().add_args(parser)
 
     @classmethod
-    def fill(cls, args: argparse.Namespace) -> None:
-        """Give ``args`` each setting that the user left open."""
+    def defaults(cls, args: argparse.Namespace) -> dict:
+        """The paper's reading or, with ``--released-code-compat``, the released code's."""
         released = RELEASED_CODE if getattr(args, "released_code_compat", False) else {}
-        for setting in fields(cls):
-            if not setting.name.startswith("_") and not hasattr(args, setting.name):
-                setattr(args, setting.name, released.get(setting.name, setting.default))
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> "VHMConfig":
-        """The checked settings in ``args``."""
-        config = cls(
-            **{f.name: getattr(args, f.name) for f in fields(cls) if not f.name.startswith("_")}
-        )
-        config.check()
-        return config
+        return super().defaults(args) | released

@@ -7,6 +7,8 @@ beams.  With ``--latents none`` this is the paper's MT-MS-CLS.
 """
 
 from argparse import Namespace
+from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from fairseq.models import register_model
@@ -21,11 +23,14 @@ from torch import Tensor
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LatentBundle
 from fairseq_vhm.models.config import VHMConfig
+from fairseq_vhm.models.initialisation import goes_on, initialise
+from fairseq_vhm.models.pretrained import PRETRAINING_SYMBOLS, without_pretraining_symbols
+from fairseq_vhm.models.task_decoders import TaskDecoders
 from fairseq_vhm.modules import LatentFusion, LatentHierarchy, masked_mean
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.hierarchy import Noise
 from fairseq_vhm.modules.pooling import pooling_mask
-from fairseq_vhm.names import TASKS
+from fairseq_vhm.names import TASKS, language_symbol, task_tag
 
 
 def build_hierarchy(config: VHMConfig, width: int) -> LatentHierarchy | None:
@@ -48,17 +53,23 @@ def build_hierarchy(config: VHMConfig, width: int) -> LatentHierarchy | None:
     )
 
 
-def build_fusion(config: VHMConfig, width: int, hierarchy: LatentHierarchy | None) -> LatentFusion | None:
-    """Eq. 8 for every task whose decoder meets latents."""
+def build_fusion(
+    config: VHMConfig, width: int, hierarchy: LatentHierarchy | None, tasks: Sequence[str] = TASKS
+) -> LatentFusion | None:
+    """Eq. 8 for each of ``tasks`` whose decoder meets latents; ``None`` where none does."""
     if hierarchy is None:
         return None
     inputs = {
         task: config.latent_dim * len(hierarchy.decoder_latents(task))
-        for task in TASKS
+        for task in tasks
         if hierarchy.decoder_latents(task)
     }
+    if not inputs:
+        return None
     shared = config.latent_projection == "shared"
-    return LatentFusion(width, inputs, shared, config.latent_activation)
+    return LatentFusion(
+        width, inputs, shared, config.latent_activation, config.latent_projection_init
+    )
 
 
 class VHMEncoder(TransformerEncoder):
@@ -73,9 +84,13 @@ class VHMEncoder(TransformerEncoder):
         config = VHMConfig.of(args)
         self.pooling = config.latent_pooling
         self.hierarchy = build_hierarchy(config, embed_tokens.embedding_dim)
-        tags = [dictionary.index(f"<{task}>") for task in TASKS]
-        special = [i for i in (dictionary.eos(), *tags) if i != dictionary.unk()]
+        languages = (getattr(args, "langs", None) or "").split(",")
+        marks = [*map(task_tag, TASKS), *map(language_symbol, languages)]
+        ids = [dictionary.eos(), *map(dictionary.index, marks)]
+        special = [i for i in ids if i != dictionary.unk()]
         self.register_buffer("special_tokens", torch.tensor(special), persistent=False)
+        if more := getattr(dictionary, "pretraining_symbols", 0):
+            self.register_buffer(PRETRAINING_SYMBOLS, torch.tensor(more))  # a checkpoint remembers it
 
     def forward(
         self,
@@ -92,7 +107,7 @@ class VHMEncoder(TransformerEncoder):
 
         Args:
             src_tokens: (B x T).
-            task: the batch's task, ``cls``, ``mt`` or ``ms``.
+            task: the batch's task, ``cls``, ``mt`` or ``ms``; one of pre-training meets no latents.
             target: (B x T') tokens of the target: latents are then drawn from their posteriors.
             summary: (B x T'') source-language summaries of a CLS batch (``--cls-local-target summary``).
             latent_noise: name -> (B x D) standard normal noise for draws from the priors; without it
@@ -100,7 +115,7 @@ class VHMEncoder(TransformerEncoder):
         """
         out = super().forward(src_tokens, src_lengths, return_all_hiddens, token_embeddings)
         bundle = LatentBundle()
-        if self.hierarchy is not None:
+        if self.hierarchy is not None and task in TASKS:
             h_x = self._pool(out, src_tokens)
             if target is None:
                 bundle = self.hierarchy.infer(h_x, task, latent_noise)
@@ -136,13 +151,17 @@ class VHMEncoder(TransformerEncoder):
 
 
 class VHMDecoder(TransformerDecoder):
-    """fairseq's decoder with Eq. 8 between its last layer and the output projection."""
+    """fairseq's decoder of ``tasks`` with Eq. 8 between its last layer and the output projection."""
 
-    def __init__(self, args: Namespace, dictionary, embed_tokens, **kwargs):
+    def __init__(
+        self, args: Namespace, dictionary, embed_tokens, tasks: Sequence[str] = TASKS, **kwargs
+    ):
         super().__init__(args, dictionary, embed_tokens, **kwargs)
         config = VHMConfig.of(args)
         hierarchy = build_hierarchy(config, self.embed_dim)
-        self.fusion = build_fusion(config, self.output_embed_dim, hierarchy)
+        self.fusion = build_fusion(config, self.output_embed_dim, hierarchy, tasks)
+        for layer_norm in (m for m in self.modules() if hasattr(m, "eps")):
+            layer_norm.eps = config.decoder_norm_eps
 
     def extract_features(self, prev_output_tokens: Tensor, encoder_out: dict | None, *args, **kwargs):
         """Decoder states after Eq. 8 (B x T x C), and fairseq's extra outputs."""
@@ -156,7 +175,11 @@ class VHMDecoder(TransformerDecoder):
 class VHMTransformerModel(TransformerModel):
     """Transformer with VHM's latents; see :class:`~fairseq_vhm.models.config.VHMConfig` for its flags."""
 
+    encoder_type: type[VHMEncoder] = VHMEncoder
+    decoder_type: type[VHMDecoder] = VHMDecoder
     num_updates = 0
+    extra_losses: tuple[str, ...] = ()
+    keeps_optimizer = False  # whether the run goes on with the optimizer of what it loads
 
     @classmethod
     def hub_models(cls) -> dict:
@@ -175,20 +198,59 @@ class VHMTransformerModel(TransformerModel):
         if share and task.source_dictionary != task.target_dictionary:
             raise UserError("--share-encoder-decoder-embeddings requires a joined dictionary")
         model = super().build_model(args, task)
-        if share:
-            model.decoder.embed_tokens = model.encoder.embed_tokens
+        for decoder in model.decoders:
+            if share:
+                decoder.embed_tokens = model.encoder.embed_tokens
+            if config.biases == "paper":
+                add_output_bias(decoder)
         if config.biases == "paper":
             drop_biases(model)
-            add_output_bias(model.decoder)
         return model
+
+    def warm_start(self, args: Namespace) -> None:
+        """Start from ``--init-from``, unless the run resumes a checkpoint of its own.
+
+        Raises:
+            UserError: the checkpoint does not fit.
+        """
+        if args.init_from and not goes_on(args):
+            allowed = [pattern.strip() for pattern in args.init_allow.split(",") if pattern.strip()]
+            initialise(self, args, args.init_from, allowed).log()
 
     @classmethod
     def build_encoder(cls, cfg: TransformerConfig, src_dict, embed_tokens) -> VHMEncoder:
-        return VHMEncoder(cfg, src_dict, embed_tokens)
+        return cls.encoder_type(cfg, src_dict, embed_tokens)
 
     @classmethod
-    def build_decoder(cls, cfg: TransformerConfig, tgt_dict, embed_tokens) -> VHMDecoder:
-        return VHMDecoder(cfg, tgt_dict, embed_tokens, no_encoder_attn=cfg.no_cross_attention)
+    def build_decoder(
+        cls, cfg: TransformerConfig, tgt_dict, embed_tokens
+    ) -> VHMDecoder | TaskDecoders:
+        """The decoder of all tasks or, with ``--decoders task``, one for each of ``--tasks``."""
+        config = VHMConfig.of(cfg)
+        options = {"no_encoder_attn": cfg.no_cross_attention}
+        if config.decoders == "shared":
+            return cls.decoder_type(cfg, tgt_dict, embed_tokens, **options)
+        tied = cfg.share_all_embeddings or config.share_encoder_decoder_embeddings
+        return TaskDecoders(
+            {
+                task: cls.decoder_type(
+                    cfg, tgt_dict, embed_tokens if tied else deepcopy(embed_tokens), (task,), **options
+                )
+                for task in cls.trained_tasks(cfg)
+            }
+        )
+
+    @staticmethod
+    def trained_tasks(args: Namespace) -> tuple[str, ...]:
+        """The tasks of ``--tasks``, which a checkpoint remembers; all where nobody has said."""
+        named = getattr(args, "tasks", None) or ",".join(TASKS)
+        return tuple(task for task in TASKS if task in named.replace(" ", "").split(","))
+
+    @property
+    def decoders(self) -> list[VHMDecoder]:
+        """The decoder, or that of each task."""
+        several = isinstance(self.decoder, TaskDecoders)
+        return list(self.decoder.decoders.values()) if several else [self.decoder]
 
     @classmethod
     def from_pretrained(cls, model_name_or_path, checkpoint_file="checkpoint_best.pt", **kwargs):
@@ -206,9 +268,19 @@ class VHMTransformerModel(TransformerModel):
     def load_state_dict(self, state_dict, strict=True, model_cfg=None, args=None):
         """As fairseq's; a checkpoint of another dictionary is refused in one line.
 
+        A pre-trained one (``--pretraining-tasks``) is taken without the symbols that only it has.
+
         Raises:
-            UserError: the embeddings have another number of rows than the dictionary has symbols.
+            UserError: the embeddings have another number of rows than the dictionary has symbols, or the
+                run would go on with the optimizer of a pre-trained checkpoint.
         """
+        fitted = without_pretraining_symbols(state_dict, self.state_dict())
+        if fitted is not state_dict and self.keeps_optimizer:
+            raise UserError(
+                "the checkpoint was trained with --pretraining-tasks: give them too to go on with it, or "
+                "fine-tune it with --finetune-from-model in place of --restore-file"
+            )
+        state_dict = fitted
         trained = state_dict.get("encoder.embed_tokens.weight")
         symbols = self.encoder.embed_tokens.num_embeddings
         if trained is not None and len(trained) != symbols:
@@ -237,7 +309,8 @@ class VHMTransformerModel(TransformerModel):
         """Logits (B x T x V) of the decoder fed with ``prev_output_tokens``, and its extra outputs.
 
         With ``target`` the latents come from their posteriors, else from their priors; the extra
-        outputs hold them as ``latents``, a :class:`~fairseq_vhm.latent.LatentBundle`.
+        outputs hold them as ``latents``, a :class:`~fairseq_vhm.latent.LatentBundle`, and as ``losses``
+        what the model adds to the criterion's (:mod:`fairseq_vhm.latent.losses`).
         """
         encoder_out = self.encoder(
             src_tokens,
@@ -251,4 +324,5 @@ class VHMTransformerModel(TransformerModel):
             prev_output_tokens, encoder_out=encoder_out, src_lengths=src_lengths, **decoder_options
         )
         extra["latents"] = encoder_out["bundle"]
+        extra["losses"] = encoder_out.get("losses", {})
         return logits, extra

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 ACTIVATIONS = {"tanh": torch.tanh, "none": nn.Identity()}
 """``none``: as in the released code."""
 
+PROJECTION_STARTS = ("xavier", "identity")
+"""``identity``: ``W_p = [I; 0]``, so that what feeds on the states finds them as it was trained on them."""
+
 
 class LatentFusion(nn.Module):
     """Joins a sentence's latents to each of its decoder states.
@@ -16,25 +19,31 @@ class LatentFusion(nn.Module):
         inputs: for each task that decodes with latents, the joint width of these latents.
         shared: one projection for all tasks in place of one a task; all widths must then be equal.
         activation: a key of :data:`ACTIVATIONS`.
+        start: one of :data:`PROJECTION_STARTS`.
     """
 
-    def __init__(self, width: int, inputs: dict[str, int], shared: bool, activation: str):
+    def __init__(
+        self, width: int, inputs: dict[str, int], shared: bool, activation: str, start: str = "xavier"
+    ):
         super().__init__()
         self.tasks = tuple(inputs)
         self.activation = ACTIVATIONS[activation]
         if shared:
-            projection = self._projection(width, next(iter(inputs.values())))
+            projection = self._projection(width, next(iter(inputs.values())), start)
             self.projections = nn.ModuleDict({"shared": projection})
         else:
             self.projections = nn.ModuleDict(
-                {task: self._projection(width, size) for task, size in inputs.items()}
+                {task: self._projection(width, size, start) for task, size in inputs.items()}
             )
         self.shared = shared
 
     @staticmethod
-    def _projection(width: int, latent_width: int) -> nn.Linear:
+    def _projection(width: int, latent_width: int, start: str) -> nn.Linear:
         projection = nn.Linear(width + latent_width, width)
-        nn.init.xavier_uniform_(projection.weight)
+        if start == "identity":
+            nn.init.eye_(projection.weight)
+        else:
+            nn.init.xavier_uniform_(projection.weight)
         nn.init.zeros_(projection.bias)
         return projection
 

@@ -1,5 +1,6 @@
 """Flags of ``--task cross_lingual_summarization``: the only home of their defaults."""
 
+import os
 from dataclasses import dataclass, field
 from typing import List, Optional  # fairseq reads these forms, not ``str | None``
 
@@ -8,10 +9,14 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II
 
 from fairseq_vhm.data.loading import TASKS
+from fairseq_vhm.data.noise import MLM_TARGETS
 from fairseq_vhm.data.pairs import TAG_PLACES
 from fairseq_vhm.data.plan import SCHEDULES
+from fairseq_vhm.data.pretraining import MONO, PRETRAINING_TASKS, TEXTS
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import LATENT_INFERENCE
+
+MOST_MASKED = 0.4  # by mlm: what the decoder writes, masks included, is then no longer than the text
 
 
 def _flag(default, help_text: str, **metadata):
@@ -39,6 +44,44 @@ class CrossLingualSummarizationConfig(FairseqDataclass):
         "where the model is told the task: source (default; first source token), target (the decoder "
         "starts with it) or none; at generation the checkpoint knows",
     )
+    text_bos: bool = _flag(
+        False,
+        "a source has BOS behind its tag, and the decoder starts with BOS in place of EOS (released code); "
+        "at generation the checkpoint knows",
+    )
+    langs: Optional[str] = _flag(
+        None,
+        "languages of a pre-trained mBART in its order, joined by commas, or mbart25: a source ends with its "
+        "language's token and the decoder starts with the target's; at generation the checkpoint knows",
+    )
+    lang_codes: Optional[str] = _flag(
+        None,
+        "which of --langs a file suffix is in, such as en=en_XX,zh=zh_CN (by default the one that begins "
+        "so: en and en_sum are en_XX)",
+    )
+    same_documents: bool = _flag(
+        False,
+        "the MS mini-batch of an update holds the documents of its CLS mini-batch (MS-CLS of Zhu et al., "
+        "2019); MS pairs of other documents are left out",
+    )
+    pretraining_tasks: Optional[str] = _flag(
+        None,
+        "pre-training tasks trained beside --tasks (MLPT of Xu et al., 2020), joined by commas: mlm (masked "
+        "language modelling), dae (denoising), cmlm (mlm of translation pairs in one text)",
+    )
+    pretraining_texts: Optional[str] = _flag(
+        None,
+        "folders whose texts, both sides, mlm and dae read: any of cls,mt,ms,mono (default: those of "
+        "--tasks, and mono where DATA has it; its sides need not be aligned)",
+    )
+    mlm_share: float = _flag(0.15, "share of the tokens that mlm and cmlm mask")
+    mlm_span: float = _flag(1.0, "mean number of tokens in a span that becomes one mask in mlm and cmlm")
+    mlm_target: ChoiceEnum(MLM_TARGETS) = _flag(
+        "masked", "what the decoder writes in mlm and cmlm: each masked span behind a mask, or the text"
+    )
+    dae_shuffle: int = _flag(3, "most positions that dae moves a word by")
+    dae_drop: float = _flag(0.1, "probability that dae leaves a word out")
+    dae_mask: float = _flag(0.1, "probability that dae masks a word")
     cls_fraction: float = _flag(
         1.0, "share of the CLS training pairs in use (few-shot), such as 0.001; smaller shares nest"
     )
@@ -88,12 +131,38 @@ def parse_tasks(text: str) -> tuple[str, ...]:
     Raises:
         UserError: an unknown or repeated name.
     """
+    return _names(text, TASKS, "--tasks", "task")
+
+
+def parse_pretraining_tasks(text: Optional[str]) -> tuple[str, ...]:
+    """The tasks of ``--pretraining-tasks`` in their fixed order; none without it.
+
+    Raises:
+        UserError: an unknown or repeated name.
+    """
+    return _names(text, PRETRAINING_TASKS, "--pretraining-tasks", "pre-training task") if text else ()
+
+
+def parse_pretraining_texts(config) -> tuple[str, ...]:
+    """The folders of ``--pretraining-texts``.
+
+    Raises:
+        UserError: an unknown or repeated name.
+    """
+    if config.pretraining_texts:
+        return _names(config.pretraining_texts, TEXTS, "--pretraining-texts", "folder of texts")
+    mono = (MONO,) if os.path.isdir(os.path.join(config.data, MONO)) else ()
+    return parse_tasks(config.tasks) + mono
+
+
+def _names(text: str, known: tuple[str, ...], flag: str, kind: str) -> tuple[str, ...]:
+    """Names joined by commas, in the order of those that are known."""
     names = text.replace(" ", "").split(",")
-    if unknown := [n for n in names if n not in TASKS]:
-        raise UserError(f"--tasks {text}: '{unknown[0]}' is not a task; choose from {', '.join(TASKS)}")
+    if unknown := [n for n in names if n not in known]:
+        raise UserError(f"{flag} {text}: '{unknown[0]}' is not a {kind}; choose from {', '.join(known)}")
     if len(set(names)) < len(names):
-        raise UserError(f"--tasks {text}: a task is named twice")
-    return tuple(t for t in TASKS if t in names)
+        raise UserError(f"{flag} {text}: a {kind} is named twice")
+    return tuple(n for n in known if n in names)
 
 
 def parse_ratio(text: Optional[str], tasks: tuple[str, ...]) -> dict[str, int]:
@@ -134,6 +203,49 @@ def check(config) -> None:
             f"--latent-samples {config.latent_samples} needs --latent-inference sample: "
             "the mean is the same every time"
         )
+    if config.same_documents:
+        _check_same_documents(config)
+    _check_pretraining(config)
+    if config.text_bos and (config.langs or config.task_tag == "target" or config.pretraining_tasks):
+        raise UserError(
+            "--text-bos goes with none of --langs, --task-tag target and --pretraining-tasks: drop it"
+        )
+    if config.langs and config.task_tag == "target":
+        raise UserError("--task-tag target and --langs: the decoder starts with the language; use source")
     for name in ("max_source_positions", "max_target_positions"):
-        if getattr(config, name) < 3:
-            raise UserError(f"--{name.replace('_', '-')} must be at least 3 (tag, a token, EOS)")
+        least, parts = (4, "tag, a token, EOS, language") if config.langs else (3, "tag, a token, EOS")
+        if getattr(config, name) < least:
+            raise UserError(f"--{name.replace('_', '-')} must be at least {least} ({parts})")
+
+
+def _check_same_documents(config) -> None:
+    tasks = parse_tasks(config.tasks)
+    ratio = parse_ratio(config.task_ratio, tasks + parse_pretraining_tasks(config.pretraining_tasks))
+    if not {"cls", "ms"} <= set(tasks):
+        raise UserError(f"--same-documents joins CLS and MS: --tasks {config.tasks} lacks one of them")
+    if ratio["cls"] != ratio["ms"]:
+        raise UserError(f"--same-documents: give cls and ms one --task-ratio, not {config.task_ratio}")
+
+
+def _check_pretraining(config) -> None:
+    streams = parse_pretraining_tasks(config.pretraining_tasks)
+    if config.pretraining_texts and not streams:
+        raise UserError(f"--pretraining-texts {config.pretraining_texts} needs --pretraining-tasks mlm,dae")
+    if "cmlm" in streams and "mt" not in parse_tasks(config.tasks):
+        raise UserError(f"--pretraining-tasks cmlm reads the pairs of mt, which --tasks {config.tasks} lacks")
+    reads_texts = bool({"mlm", "dae"} & set(streams))
+    if config.cls_fraction < 1 and reads_texts and "cls" in parse_pretraining_texts(config):
+        raise UserError(
+            f"--cls-fraction {config.cls_fraction}: --pretraining-texts would read the CLS texts that it "
+            "leaves out; give --pretraining-texts mt,ms"
+        )
+    if not 0 < config.mlm_share <= MOST_MASKED:
+        raise UserError(f"--mlm-share {config.mlm_share}: give a share above 0 and up to {MOST_MASKED}")
+    if config.mlm_span < 1:
+        raise UserError(f"--mlm-span {config.mlm_span}: give at least 1 token")
+    if config.dae_shuffle < 0:
+        raise UserError(f"--dae-shuffle {config.dae_shuffle}: give 0 or more")
+    for name in ("dae_drop", "dae_mask"):
+        if not 0 <= getattr(config, name) < 1:
+            value = getattr(config, name)
+            raise UserError(f"--{name.replace('_', '-')} {value}: give a probability from 0 and below 1")

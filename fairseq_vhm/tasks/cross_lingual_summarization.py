@@ -4,15 +4,17 @@ import logging
 import os
 import sys
 import zlib
-from dataclasses import replace
+from dataclasses import fields, replace
 
+import numpy as np
 import torch
 from fairseq import utils
-from fairseq.data import Dictionary, FairseqDataset
+from fairseq.data import FairseqDataset
 from fairseq.data.iterators import EpochBatchIterator
 from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import FairseqTask, register_task
 
+from fairseq_vhm.data.languages import Languages, MarkedDictionary
 from fairseq_vhm.data.loading import (
     TASKS,
     PairOptions,
@@ -23,12 +25,15 @@ from fairseq_vhm.data.loading import (
     task_tag,
 )
 from fairseq_vhm.data.pairs import Batching, CutDataset, MultiTaskPairs, TaskPairs, TrainingPairs
+from fairseq_vhm.data.pretraining import NoiseSettings, PretrainingPairs, load_pretraining_pairs
 from fairseq_vhm.data.summaries import SummaryLookup
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import latent_noise, merge_draws
 from fairseq_vhm.tasks.config import (
     CrossLingualSummarizationConfig,
     check,
+    parse_pretraining_tasks,
+    parse_pretraining_texts,
     parse_ratio,
     parse_tasks,
 )
@@ -45,17 +50,21 @@ class CrossLingualSummarizationTask(FairseqTask):
 
     Training reads ``DATA/{cls,mt,ms}`` and follows a :class:`~fairseq_vhm.data.plan.RoundRobinPlan`.
     A validation subset ``valid`` holds all tasks, ``valid_cls``, ``valid_mt``, ``valid_ms`` one each.
+    With ``--pretraining-tasks`` there are further streams of mini-batches beside those of the tasks.
     Generation reads ``--eval-task``'s folder alone.
     """
 
     cfg: CrossLingualSummarizationConfig
 
-    def __init__(self, cfg: CrossLingualSummarizationConfig, dictionary: Dictionary):
+    def __init__(self, cfg: CrossLingualSummarizationConfig, dictionary: MarkedDictionary):
         super().__init__(cfg)
         self.dictionary = dictionary
         self.tasks = parse_tasks(cfg.tasks)
-        self.ratio = parse_ratio(cfg.task_ratio, self.tasks)
+        self.streams = self.tasks + parse_pretraining_tasks(cfg.pretraining_tasks)
+        self.ratio = parse_ratio(cfg.task_ratio, self.streams)
         self.tag_place = cfg.task_tag or DEFAULT_TAG_PLACE
+        self.text_bos = cfg.text_bos
+        self.languages = Languages.parse(cfg.langs, cfg.lang_codes)
         self.eval_task = str(cfg.eval_task)
         self.generation_metrics: GenerationMetrics | None = None
         self.max_source = cfg.max_source_positions
@@ -66,12 +75,15 @@ class CrossLingualSummarizationTask(FairseqTask):
         """Check the settings and read the dictionary that all tasks share."""
         check(cfg)
         tasks = parse_tasks(cfg.tasks)
-        present = [t for t in tasks if os.path.isdir(os.path.join(cfg.data, t))] or [str(cfg.eval_task)]
+        pretraining = parse_pretraining_tasks(cfg.pretraining_tasks)
+        named = dict.fromkeys((*tasks, *(parse_pretraining_texts(cfg) if pretraining else ())))
+        present = [t for t in named if os.path.isdir(os.path.join(cfg.data, t))] or [str(cfg.eval_task)]
         folders = {task: cls._folder(cfg, task) for task in present}
-        dictionary = load_dictionary(list(folders.values()))
+        languages = Languages.parse(cfg.langs, cfg.lang_codes)
+        dictionary = load_dictionary(list(folders.values()), languages, pretraining=bool(pretraining))
         if "cls" in folders:
             cfg.source_lang, cfg.target_lang = folders["cls"].source, folders["cls"].target
-        logger.info(f"dictionary: {len(dictionary):,} symbols, the tags of the tasks included")
+        logger.info(f"dictionary: {len(dictionary):,} symbols, languages and the tags of the tasks included")
         return cls(cfg, dictionary)
 
     @staticmethod
@@ -80,11 +92,11 @@ class CrossLingualSummarizationTask(FairseqTask):
         return TaskFolder.find(cfg.data, task, *languages)
 
     @property
-    def source_dictionary(self) -> Dictionary:
+    def source_dictionary(self) -> MarkedDictionary:
         return self.dictionary
 
     @property
-    def target_dictionary(self) -> Dictionary:
+    def target_dictionary(self) -> MarkedDictionary:
         return self.dictionary
 
     def max_positions(self) -> tuple[int, int]:
@@ -93,21 +105,29 @@ class CrossLingualSummarizationTask(FairseqTask):
     # ---- model and criterion -------------------------------------------------------------------
 
     def build_model(self, cfg, from_checkpoint: bool = False):
-        """Build the model; a checkpoint's model says where it was told the task."""
+        """Build the model; a checkpoint's model says where it was told the task, and in which languages."""
         self.tag_place = self._agree_on_tag(getattr(cfg, "task_tag", None))
+        if from_checkpoint:
+            self._agree_on_bos(getattr(cfg, "text_bos", False))
+            self._agree_on_languages(getattr(cfg, "langs", None), getattr(cfg, "lang_codes", None))
         self.max_source = min(self.cfg.max_source_positions, getattr(cfg, "max_source_positions", 1 << 30))
         if not from_checkpoint:
             cfg.task_tag = self.tag_place
+            cfg.langs, cfg.lang_codes = self.languages and self.languages.text, self.cfg.lang_codes
         model = super().build_model(cfg, from_checkpoint)
         if not hasattr(model, "latent_sizes"):
             raise UserError(
                 f"--arch {getattr(cfg, 'arch', cfg._name)} does not read batches that name their task: use "
                 "--arch vhm_transformer, with --latents none for a model without latents"
             )
-        self.latent_sizes = model.latent_sizes
+        self.latent_sizes, self.extra_losses = model.latent_sizes, model.extra_losses
         self.summaries_wanted = getattr(cfg, "cls_local_target", "cls") == "summary"
         if not from_checkpoint:
             self._check_latents_are_trained()
+            self._check_decoder_is_shared(cfg)
+            anew = getattr(cfg, "reset_optimizer", False) and getattr(cfg, "reset_dataloader", False)
+            model.keeps_optimizer = not (anew or getattr(cfg, "finetune_from_model", None))
+            model.warm_start(cfg)
         if self.cfg.eval_rouge or self.cfg.eval_bleu:
             self._prepare_generation_metrics(model)
         return model
@@ -121,6 +141,21 @@ class CrossLingualSummarizationTask(FairseqTask):
             )
         return trained_with or asked or DEFAULT_TAG_PLACE
 
+    def _agree_on_bos(self, trained_with: bool) -> None:
+        if self.text_bos and not trained_with:
+            raise UserError("--text-bos: the checkpoint was trained without; drop the flag")
+        self.text_bos = trained_with
+
+    def _agree_on_languages(self, langs: str | None, lang_codes: str | None) -> None:
+        trained, asked = Languages.parse(langs, lang_codes), self.languages
+        if asked and (trained is None or asked.codes != trained.codes):
+            of_checkpoint = f"--langs {trained.text}" if trained else "no --langs"
+            raise UserError(
+                f"--langs {asked.text}: the checkpoint was trained with {of_checkpoint}; drop the flag"
+            )
+        self.languages = asked or trained
+        self.dictionary.mark(self.languages)
+
     def _check_latents_are_trained(self) -> None:
         for name in self.latent_sizes:
             if name not in self.tasks:
@@ -130,6 +165,13 @@ class CrossLingualSummarizationTask(FairseqTask):
                     f"{','.join(self.tasks)}: add {name} to --tasks, or give --latents {kept}"
                 )
 
+    def _check_decoder_is_shared(self, cfg) -> None:
+        if len(self.streams) > len(self.tasks) and getattr(cfg, "decoders", "shared") != "shared":
+            raise UserError(
+                f"--pretraining-tasks {self.cfg.pretraining_tasks} and --decoders {cfg.decoders}: "
+                "pre-training knows no decoders of single tasks; use --decoders shared"
+            )
+
     def _prepare_generation_metrics(self, model) -> None:
         folder = self._folder(self.cfg, "cls")
         language = folder.target.split("_")[0]
@@ -137,11 +179,12 @@ class CrossLingualSummarizationTask(FairseqTask):
             self.dictionary,
             language,
             self.cfg.eval_post_process,
+            hidden=self.hidden_symbols,
             rouge=self.cfg.eval_rouge,
             bleu=self.cfg.eval_bleu,
         )
         settings = GenerationMetrics.generation_settings(self.cfg.eval_gen_args)
-        self.validation_generator = self.build_generator([model], settings)
+        self.validation_generator = self.build_generator([model], settings, task="cls")
 
     def build_criterion(self, cfg, from_checkpoint: bool = False):
         """Build the criterion; one that does not know the latents is refused where there are some."""
@@ -150,6 +193,11 @@ class CrossLingualSummarizationTask(FairseqTask):
             raise UserError(
                 f"--criterion {cfg._name} never trains the latents {','.join(self.latent_sizes)}: "
                 "use --criterion elbo, or --latents none"
+            )
+        if self.extra_losses and not hasattr(criterion, "kl_weight"):
+            raise UserError(
+                f"--criterion {cfg._name} leaves out the model's {', '.join(self.extra_losses)}: "
+                "use --criterion elbo"
             )
         return criterion
 
@@ -167,30 +215,35 @@ class CrossLingualSummarizationTask(FairseqTask):
         options = self._pair_options(bool(combine), training, generating)
         pairs = {task: self._load(task, base, options, training) for task in parts}
         if training:
-            self.datasets[split] = TrainingPairs(pairs)
+            partners = self._ms_of_cls(split, options, pairs) if self.cfg.same_documents else None
+            self.datasets[split] = TrainingPairs(pairs, partners)
         else:
             self.datasets[split] = MultiTaskPairs(pairs) if len(pairs) > 1 else pairs[parts[0]]
 
     def _tasks_of_split(self, split: str, generating: bool) -> tuple[tuple[str, ...], str]:
         base, _, task = split.rpartition("_")
-        if base and task in TASKS:
+        if base and task in (*TASKS, *self.streams):
             return (task,), base
-        return ((self.eval_task,) if generating else self.tasks), split
+        return ((self.eval_task,) if generating else self.streams), split
 
     def _pair_options(self, combine: bool, training: bool, generating: bool) -> PairOptions:
         return PairOptions(
             max_source=self.max_source,
             max_target=None if generating else self.cfg.max_target_positions,
             tag_place=self.tag_place,
+            text_bos=self.text_bos,
             left_pad_source=self.cfg.left_pad_source,
             left_pad_target=self.cfg.left_pad_target,
             dataset_impl=self.cfg.dataset_impl,
             combine=combine,
             fraction=self.cfg.cls_fraction if training else 1.0,
             fraction_seed=self.cfg.fraction_seed,
+            languages=self.languages,
         )
 
     def _load(self, task: str, split: str, options: PairOptions, training: bool) -> TaskPairs:
+        if task not in TASKS:
+            return self._load_texts(task, split, options)
         folder = self._folder(self.cfg, task)
         extra = {}
         if task == "cls" and training and self.summaries_wanted:
@@ -199,19 +252,46 @@ class CrossLingualSummarizationTask(FairseqTask):
             options = replace(options, fraction=1.0)
         return load_pairs(folder, split, self.dictionary, options, **extra)
 
+    def _load_texts(self, stream: str, split: str, options: PairOptions) -> PretrainingPairs:
+        names = ("mt",) if stream == "cmlm" else parse_pretraining_texts(self.cfg)
+        folders = [self._folder(self.cfg, name) for name in names]
+        settings = NoiseSettings(**{f.name: getattr(self.cfg, f.name) for f in fields(NoiseSettings)})
+        return load_pretraining_pairs(
+            stream, folders, split, self.dictionary, options, settings, self.cfg.seed
+        )
+
     def _summaries(self, folder: TaskFolder, split: str, options: PairOptions) -> SummaryLookup:
         documents = load_raw(folder, split, self.dictionary, options).src
-        ms = load_raw(self._folder(self.cfg, "ms"), split, self.dictionary, options)
-        lookup = SummaryLookup(documents, ms.src, ms.tgt)
+        ms_folder = self._folder(self.cfg, "ms")
+        ms = load_raw(ms_folder, split, self.dictionary, options)
+        language = options.language_id(self.dictionary, ms_folder.target)
+        lookup = SummaryLookup(documents, ms.src, CutDataset(ms.tgt, None, language=language))
         logger.info(f"cls {split}: {lookup.found:,} of {len(documents):,} documents have an MS summary")
         return lookup
 
+    def _ms_of_cls(self, split: str, options: PairOptions, pairs: dict[str, TaskPairs]) -> np.ndarray:
+        """The MS pair of the document of each CLS pair (-1 for CLS pairs that few-shot leaves out).
+
+        Raises:
+            UserError: a CLS document has no summary in the MS data.
+        """
+        match = self._summaries(self._folder(self.cfg, "cls"), split, options).match
+        used = pairs["cls"].ordered_indices()
+        if lacking := int((match[used] < 0).sum()):
+            raise UserError(
+                f"--same-documents: {lacking:,} of {len(used):,} CLS documents have no summary in the MS "
+                "data; leave the flag out, or prepare MS from the documents of CLS"
+            )
+        return match
+
     def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None) -> TaskPairs:
-        """Raw lines of ``fairseq-interactive`` and of the Python interface, tagged and cut."""
+        """Raw lines of ``fairseq-interactive`` and of the Python interface, marked and cut."""
         tag = self.dictionary.index(task_tag(self.eval_task))
         lines = _Lines(src_tokens, src_lengths)
         source_tag = tag if self.tag_place == "source" else None
-        source = CutDataset(lines, self.max_source, source_tag)
+        bos = self.dictionary.bos() if self.text_bos else None
+        language = self._language_id("source", self.eval_task)
+        source = CutDataset(lines, self.max_source, source_tag, language, bos)
         return TaskPairs(
             self.eval_task,
             source,
@@ -352,10 +432,32 @@ class CrossLingualSummarizationTask(FairseqTask):
 
     # ---- generation ----------------------------------------------------------------------------
 
+    def build_generator(self, models, args, *, task=None, extra_gen_cls_kwargs=None, **settings):
+        """fairseq's generator; with ``--langs`` it starts and ends with the target's language, as mBART."""
+        extra = dict(extra_gen_cls_kwargs or {})
+        if self.languages:
+            language = self._language_id("target", task or self.eval_task)
+            extra |= {"eos": language, "symbols_to_strip_from_output": self.hidden_symbols}
+        return super().build_generator(models, args, extra_gen_cls_kwargs=extra, **settings)
+
+    @property
+    def hidden_symbols(self) -> set[int]:
+        """Ids that no output shows: languages and mask."""
+        return {self.dictionary.index(s) for s in self.languages.symbols} if self.languages else set()
+
+    def _language_id(self, side: str, task: str) -> int | None:
+        """The id of the language of a task's ``source`` or ``target``; ``None`` without ``--langs``."""
+        if not self.languages:
+            return None
+        suffix = getattr(self._folder(self.cfg, task), side)
+        return self.dictionary.index(self.languages.symbol_of(suffix))
+
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
         """Decode a batch with the mean of its latents' priors, or with K draws (best score first)."""
         task = sample["net_input"].get("task", self.eval_task)
-        start = self.dictionary.index(task_tag(task)) if self.tag_place == "target" else None
+        start = self.dictionary.bos() if self.text_bos else None
+        if self.tag_place == "target":
+            start = self.dictionary.index(task_tag(task))
         draws = []
         for noise in self._noise_of_draws(models, sample["net_input"]["src_tokens"]):
             net_input = {**sample["net_input"], "task": task, "latent_noise": noise}

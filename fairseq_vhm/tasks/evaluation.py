@@ -3,6 +3,7 @@
 import json
 import logging
 from argparse import Namespace
+from collections.abc import Set
 
 import sacrebleu
 import torch
@@ -33,15 +34,23 @@ class GenerationMetrics:
     Args:
         language: of the target, without suffix (``en``, ``zh``): chooses the tokenisation.
         post_process: fairseq's name of how pieces are joined; read off the dictionary if ``None``.
+        hidden: ids that stand in no text, such as languages.
     """
 
     def __init__(
-        self, dictionary: Dictionary, language: str, post_process: str | None, rouge: bool, bleu: bool
+        self,
+        dictionary: Dictionary,
+        language: str,
+        post_process: str | None,
+        rouge: bool,
+        bleu: bool,
+        hidden: Set[int] = frozenset(),
     ):
         self.dictionary = dictionary
         self.language = language
         self.post_process = post_process or detect_pieces(dictionary)
         self.rouge = rouge
+        self.hidden = hidden
         tokenize = "zh" if language == "zh" else "13a"
         self.bleu = sacrebleu.BLEU(tokenize=tokenize) if bleu else None
 
@@ -61,7 +70,9 @@ class GenerationMetrics:
 
     def text(self, tokens, unk: str | None = None) -> str:
         """Token ids as text with its pieces joined."""
-        return self.dictionary.string(tokens.int().cpu(), self.post_process, unk_string=unk)
+        return self.dictionary.string(
+            tokens.int().cpu(), self.post_process, extra_symbols_to_ignore=self.hidden, unk_string=unk
+        )
 
     def score(self, hypos: list[list[dict]], targets, print_sample: bool) -> dict:
         """Logging outputs that can be summed: ROUGE sums over sentences, BLEU's counts."""

@@ -1,22 +1,25 @@
 """Subword segmentation with one joined SentencePiece model (Kudo and Richardson, EMNLP 2018).
 
-The model normalises nothing (``identity``, blanks kept), so ``decode(encode(text)) == text`` for
-every text without lower-casing, characters unknown to the model included.
+A model of ``vhm prepare`` normalises nothing (``identity``, blanks kept), so ``decode(encode(text)) ==
+text`` for every text without lower-casing, characters unknown to the model included.  One that normalises,
+such as mBART's, is given the text as it is, as in its own training.
 """
 
 import io
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.text.symbols import BLANK, SPECIAL_SYMBOLS, escape, unescape
+from fairseq_vhm.text.symbols import BLANK, SPECIAL_SYMBOLS, escape, escape_piece, unescape
 
 MODEL_NAME = "spm.model"
 
 # The result of training depends on the number of threads, so it is not the user's --workers.
 _TRAINING_THREADS = 4
 _LONGEST_LINE_BYTES = 1 << 24
+_CHANGED_BY_NFKC = "\u3000"
 
 
 class SubwordSegmenter:
@@ -51,7 +54,14 @@ class SubwordSegmenter:
         """Symbols of ``text``, one blank between two; a joined model needs no ``lang``."""
         if self.lowercase:
             text = text.lower()
+        if self._normalises:
+            return " ".join(map(escape_piece, self.processor.encode(text, out_type=str)))
         return " ".join(self.processor.encode(escape(text), out_type=str))
+
+    @cached_property
+    def _normalises(self) -> bool:
+        """Whether the model changes characters itself, those that symbol text cannot carry among them."""
+        return _CHANGED_BY_NFKC not in self.processor.normalize(_CHANGED_BY_NFKC)
 
     def decode(self, symbols: str, lang: str) -> str:
         """The text of ``symbols``: exactly what was encoded."""

@@ -22,6 +22,7 @@ _BLOCK = "".join(_STAND_INS.values()) + _QUOTE
 _TO_SYMBOLS = str.maketrans({**_STAND_INS, **{char: _QUOTE + char for char in _BLOCK}})
 _MEANING = {stand_in: char for char, stand_in in _STAND_INS.items()}
 _FROM_SYMBOLS = re.compile(f"{_QUOTE}(.)|([{_BLOCK}])", re.DOTALL)
+_TO_PIECE = str.maketrans({char: mark for char, mark in _STAND_INS.items() if char != BLANK})
 _HAS_UNSAFE = re.compile(f"[{re.escape(_UNSAFE)}{_BLOCK}]")
 
 SPECIAL_SYMBOLS = frozenset({"<s>", "<pad>", "</s>", "<unk>"})
@@ -30,6 +31,11 @@ SPECIAL_SYMBOLS = frozenset({"<s>", "<pad>", "</s>", "<unk>"})
 def escape(text: str) -> str:
     """Replace what symbol text cannot carry; the only blank left in the result is U+0020."""
     return text.translate(_TO_SYMBOLS) if _HAS_UNSAFE.search(text) else text
+
+
+def escape_piece(piece: str) -> str:
+    """Likewise for a piece of SentencePiece's, in which U+2581 is a blank."""
+    return piece.translate(_TO_PIECE) if _HAS_UNSAFE.search(piece) else piece
 
 
 def unescape(text: str) -> str:

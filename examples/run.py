@@ -1,0 +1,193 @@
+"""Run rows of the paper's tables: train, generate, score; then ``vhm report`` draws them.
+
+    python examples/run.py ROW.yaml [ROW.yaml ...] --scale examples/scales/demo.yaml --data DATA --out RUNS
+
+A row says what a system is, a scale how large it is and how long it trains; every step is a command that
+is printed before it runs, and a user could give by hand.  Runs lie in ``RUNS/NAME/seedN`` (few-shot:
+``RUNS/NAME-FRACTION/seedN``); steps that have ended are not repeated, and an interrupted training goes on
+from its last checkpoint.  ``--jobs`` runs so many at once, each on a device of its own where there are
+GPUs.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from queue import Queue
+
+import yaml
+
+BIN = Path(sys.executable).parent
+PLUGIN = os.path.relpath(Path(__file__).resolve().parents[1] / "fairseq_vhm")
+COMMON = ["--user-dir", PLUGIN, "--task", "cross_lingual_summarization"]
+FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a row at a scale with a seed and a share of the CLS pairs."""
+
+    row: dict
+    scale: dict
+    data: Path
+    folder: Path
+    seed: int
+    fraction: float
+
+    @property
+    def stages(self) -> list[tuple[str, dict]]:
+        """Trainings in order: name of the folder below the run's, flags; the last one may have none."""
+        stages = self.row.get("stages", [{}])
+        named = [(stage.get("name", ""), stage.get("train", {})) for stage in stages]
+        common = {**self.scale["train"], **self.row.get("train", {})}
+        return [(name, {**common, **flags}) for name, flags in named]
+
+    def filled(self, text: str) -> str:
+        """``text`` with ``DATA``, ``RUN``, ``SRC`` and ``TGT`` replaced by what they are in this run."""
+        languages = {"SRC": self.scale.get("source"), "TGT": self.scale.get("target")}
+        values = {"DATA": self.data, "RUN": self.folder, **languages}
+        return re.sub(r"\b(DATA|RUN|SRC|TGT)\b", lambda found: str(values[found[1]]), text)
+
+    def flags(self, settings: dict) -> list[str]:
+        """:func:`flags_of` the filled settings."""
+        return [self.filled(part) for part in flags_of(settings)]
+
+
+def flags_of(settings: dict) -> list[str]:
+    """``{"latents": "none", "same-documents": True}`` as a command line; ``False`` leaves a flag out."""
+    flags = []
+    for name, value in settings.items():
+        if value is not False and value is not None:
+            flags += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    return flags
+
+
+def commands(job: Job) -> Iterator[tuple[Path, list[str], Path]]:
+    """The steps of a run: the file that says that one has ended, its command, where its output goes."""
+    before = None
+    for name, settings in job.stages:
+        folder = job.folder / name
+        settings = {**settings, "seed": job.seed, "save-dir": folder}
+        if job.fraction < 1:
+            settings["cls-fraction"] = job.fraction
+        if before is not None:
+            settings["finetune-from-model"] = before / "checkpoint_last.pt"
+        command = ["fairseq-train", str(job.data), *COMMON, *job.flags(settings)]
+        yield folder / f"train.{FINISHED}", command, folder / "train.log"
+        before = folder
+    hypothesis = job.folder / "test.log"
+    yield job.folder / f"generate.{FINISHED}", *_decoding(job, hypothesis)
+    score = {"hyp": job.row.get("outputs", str(hypothesis)), **job.scale["score"]}
+    score["json"] = job.folder / "scores.json"
+    yield job.folder / f"score.{FINISHED}", ["vhm", "score", *job.flags(score)], job.folder / "scores.txt"
+
+
+def _decoding(job: Job, log: Path) -> tuple[list[str], Path]:
+    """``fairseq-generate``, or the row's own command, whose printing is no output."""
+    if "command" in job.row:
+        return shlex.split(job.filled(job.row["command"])), job.folder / "command.log"
+    best = {"path": job.folder / "checkpoint_best.pt"}
+    generate = {**job.scale["generate"], **job.row.get("generate", {}), **best}
+    return ["fairseq-generate", str(job.data), *COMMON, *job.flags(generate)], log
+
+
+def provide(job: Job) -> None:
+    """Make the files that a row needs beside DATA, once for all of its runs."""
+    for file, command in job.row.get("needs", {}).items():
+        if not Path(job.filled(file)).exists():
+            print(job.filled(command), flush=True)
+            program, *arguments = shlex.split(job.filled(command))
+            if subprocess.run([BIN / program, *arguments]).returncode:
+                sys.exit(f"run.py: {program} failed; it was to make {job.filled(file)}")
+
+
+def run(job: Job, device: str | None) -> None:
+    """All steps of a run that have not ended yet.
+
+    Raises:
+        SystemExit: a step failed; its log is named.
+    """
+    environment = {**os.environ, **({} if device is None else {"CUDA_VISIBLE_DEVICES": device})}
+    for mark, command, log in commands(job):
+        if mark.exists():
+            continue
+        log.parent.mkdir(parents=True, exist_ok=True)
+        print(f"{job.folder}: {shlex.join(command)}", flush=True)
+        mode = "a" if command[0] == "fairseq-train" else "w"
+        with open(log, mode, encoding="utf-8") as file:
+            done = subprocess.run(
+                [BIN / command[0], *command[1:]], stdout=file, stderr=subprocess.STDOUT, env=environment
+            )
+        if done.returncode:
+            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            sys.exit(f"run.py: {command[0]} failed; see {log}: {''.join(last)}")
+        mark.touch()
+
+
+def read_yaml(path: Path) -> dict:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        sys.exit(f"run.py: {path}: cannot be read: {error}")
+    return content or {}
+
+
+def jobs_of(given: argparse.Namespace) -> list[Job]:
+    """Rows x fractions x seeds."""
+    scale = read_yaml(given.scale)
+    jobs = []
+    for path, fraction, seed in product(given.rows, given.fractions, given.seeds):
+        row = read_yaml(path)
+        name = path.stem if fraction == 1 else f"{path.stem}-{fraction:g}"
+        folder = given.out / name / f"seed{seed}"
+        jobs.append(Job(row, scale, given.data, folder, seed, fraction))
+    return jobs
+
+
+def numbers(kind):
+    return lambda text: [kind(part) for part in text.split(",")]
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="+", type=Path, help="systems: examples/table4/vhm.yaml, ...")
+    parser.add_argument("--scale", type=Path, required=True, help="examples/scales/*.yaml")
+    parser.add_argument("--data", type=Path, required=True, help="as vhm prepare trio wrote it")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--seeds", type=numbers(int), default=[1], help="such as 1,2,3,4,5")
+    parser.add_argument("--fractions", type=numbers(float), default=[1.0], help="such as 0.001,0.01,0.1,0.5")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    given = parser.parse_args()
+    devices: Queue[str | None] = Queue()
+    for place in range(given.jobs):
+        devices.put(str(place) if given.jobs > 1 and Path("/dev/nvidia0").exists() else None)
+
+    def on_a_device(job: Job) -> None:
+        device = devices.get()
+        try:
+            run(job, device)
+        finally:
+            devices.put(device)
+
+    jobs = jobs_of(given)
+    for job in jobs:
+        provide(job)
+    with ThreadPoolExecutor(given.jobs) as pool:
+        try:
+            list(pool.map(on_a_device, jobs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    print(f"vhm report {given.out} --out {given.out / 'report'}")
+
+
+if __name__ == "__main__":
+    main()

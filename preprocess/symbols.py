@@ -1,0 +1,79 @@
+"""From binaries back to symbols: what ``fairseq-preprocess`` was given, for programs that read text.
+
+A prepared folder keeps no segmented text.  A word aligner has to see exactly the symbols that the model
+will see, so they are read back with the dictionary; a symbol that it lacked comes back as ``<unk>``.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_vhm.errors import UserError
+from preprocess.binarize import open_binary
+from preprocess.dictionary import symbols_of
+from preprocess.progress import Progress
+
+_EOS = 2
+
+
+def find_sides(data: Path, task: str, split: str) -> tuple[Path, Path]:
+    """Paths of both sides of a split, without extension.
+
+    Raises:
+        UserError: there is no such split.
+    """
+    for index in sorted((data / task).glob(f"{split}.*-*.*.idx")):
+        source, _, target = index.name.split(".")[1].partition("-")
+        pair = f"{split}.{source}-{target}"
+        return data / task / f"{pair}.{source}", data / task / f"{pair}.{target}"
+    raise UserError(f"{data / task}: holds no {split}.SRC-TGT.SRC.idx; give a folder of `vhm prepare`")
+
+
+def write_symbols(
+    data: Path, task: str, split: str, out: Path, progress: Progress
+) -> tuple[Path, Path]:
+    """Write ``OUT.SRC`` and ``OUT.TGT``, one text a line; returns their paths.
+
+    Raises:
+        UserError: the split is not there or is broken, or the folder of ``out`` cannot be written to.
+    """
+    prefixes = find_sides(data, task, split)
+    written = []
+    for prefix in prefixes:
+        language = prefix.name.rpartition(".")[2]
+        symbols = symbols_of(data / task / f"dict.{language}.txt")
+        path = out.with_name(f"{out.name}.{language}")
+        progress.stage(f"read {prefix}.bin")
+        _write_lines(path, progress.counted(_texts(prefix, symbols)))
+        written.append(path)
+    return written[0], written[1]
+
+
+def _texts(prefix: Path, symbols: list[str]) -> Iterator[str]:
+    """The symbols of each text, end marks apart."""
+    tokens, sizes = open_binary(prefix)
+    names = np.array(symbols, dtype=object)
+    start = 0
+    for size in sizes.tolist():
+        ids = tokens[start : start + size]
+        start += size
+        if size and int(ids.max()) >= len(symbols):
+            raise UserError(
+                f"{prefix}.bin: symbol {int(ids.max())} is beyond its dictionary; prepare it again"
+            )
+        yield " ".join(names[ids[ids != _EOS]])
+
+
+def _write_lines(path: Path, lines: Iterator[str]) -> None:
+    """Write ``lines`` whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        os.replace(part, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
