@@ -78,12 +78,13 @@ class LatentHierarchy(nn.Module):
 
         Args:
             h_x: pooled document (B x C).
-            noise: name -> standard normal noise (B x at least D) for a draw; ``None`` for the mean.
+            noise: name -> standard normal noise (B x at least D) for a draw; ``None`` for the mean.  A
+                model trained with uniform noise gets the uniform one at the same quantile, 1/2 for the mean.
         """
         drawn: dict[str, LatentVariable] = {}
         for name in self.required(task):
             prior = self.prior[name](h_x, *self._given(name, drawn))
-            z = prior.mean if noise is None else prior.rsample(noise[name][:, : self.latent_dim])
+            z = self._infer(prior, None if noise is None else noise[name])
             drawn[name] = LatentVariable(z, prior=prior)
         return LatentBundle(drawn, self.decoder_latents(task))
 
@@ -109,6 +110,13 @@ class LatentHierarchy(nn.Module):
             if self.cls_prior_locals == "prior" and name in self.parents:
                 from_prior[name] = LatentVariable(self._draw(prior))
         return LatentBundle(drawn, self.decoder_latents(task))
+
+    def _infer(self, prior: DiagonalGaussian, noise: Tensor | None) -> Tensor:
+        """The mean of the draws of training or, with noise (B x at least D), such a draw."""
+        if noise is None:
+            noise = torch.zeros_like(prior.mean)
+        noise = noise[:, : self.latent_dim]
+        return prior.rsample(torch.special.ndtr(noise) if self.noise == "uniform" else noise)
 
     def _given(self, name: str, drawn: dict[str, LatentVariable]) -> list[Tensor]:
         return [drawn[parent].z for parent in self.parents] if name == "cls" else []

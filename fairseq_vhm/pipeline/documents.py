@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.symbols import language_of
 
 _NO_BLANK_BETWEEN_SENTENCES = frozenset({"ja", "yue", "zh"})
@@ -47,9 +48,17 @@ def one_line(text: str) -> str:
 
 
 def split(text: str, lang: str) -> tuple[str, ...]:
-    """Sentences of a text, without the blanks around them."""
-    import sentencex
+    """Sentences of a text, without the blanks around them.
 
+    Raises:
+        UserError: sentencex is not installed.
+    """
+    try:
+        import sentencex
+    except ImportError as error:
+        raise UserError(
+            f"splitting sentences needs sentencex ({error}): pip install 'fairseq-vhm[pipeline]'"
+        ) from error
     found = sentencex.segment(language_of(lang), text)
     parts = (part for sentence in found for part in _MISSED.split(sentence))
     return tuple(filter(None, map(str.strip, parts)))

@@ -45,23 +45,29 @@ class RunFolder:
         """
         is_new = not self.out.exists()
         self._check_ours()
+        lock = self._lock()
         try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.out / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
-        except OSError as error:
-            raise UserError(f"--out {self.out}: cannot be written to ({error.strerror})") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.work.mkdir(exist_ok=True)
             yield
-        except BlockingIOError as error:
-            raise UserError(f"--out {self.out}: another run is at work there") from error
         except UserError:
             if is_new:
                 shutil.rmtree(self.out)
             raise
         finally:
             os.close(lock)
+
+    def _lock(self) -> int:
+        """Descriptor of the lock, which ends with the process that holds it."""
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.out / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+        except OSError as error:
+            raise UserError(f"--out {self.out}: cannot be written to ({error.strerror})") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            raise UserError(f"--out {self.out}: another run is at work there") from error
+        return lock
 
     def _check_ours(self) -> None:
         if not self.out.exists():
@@ -146,6 +152,10 @@ class RunFolder:
     def finish(self, report: dict) -> None:
         """Write the report, with which the run is done, and drop the chunks."""
         write_json(self.out / _REPORT, report)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Drop what a run that is done needs no more."""
         shutil.rmtree(self.work)
 
     def _chunk(self, step: str, number: int) -> Path:

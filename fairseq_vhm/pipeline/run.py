@@ -5,6 +5,7 @@ document and takes the central sentences by LexRank, GLTran summarises and trans
 Google's translator; CrossSum's baseline (Bhattacharjee et al., ACL 2023) summarises, then translates.
 """
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from fairseq_vhm.pipeline.folder import RunFolder, hash_file
 from fairseq_vhm.pipeline.lexrank import LexRank
 from fairseq_vhm.pipeline.lines import Seen, chunks, examine, spool
 from fairseq_vhm.pipeline.models import TextModel, is_language
+from fairseq_vhm.pipeline.segmentation import manifests_of
 from fairseq_vhm.pipeline.settings import TRANSLATE, ModelSettings, PipelineSettings
 from fairseq_vhm.pipeline.steps import Extract, Step, Summarize, Translate
 from fairseq_vhm.text.symbols import language_of
@@ -50,6 +52,7 @@ def run_pipeline(settings: PipelineSettings, overwrite: bool, progress) -> tuple
         folder.claim(_made_of(settings, source.seen), overwrite)
         done = folder.report
         if done is not None:
+            folder.tidy()
             return done, False
         return _Run(settings, folder, source, progress).finish(), True
 
@@ -172,11 +175,11 @@ def _made_of(settings: PipelineSettings, seen: Seen) -> dict:
 
 def _model_made_of(model: ModelSettings) -> dict:
     kind, _, file = model.segmentation.partition(":")
-    own = sorted({*model.data.glob("**/dict.*.txt"), *model.data.glob("manifest.json")})
+    own = {*model.data.glob("**/dict.*.txt"), *manifests_of(model.data)}
     return {
         f"--{model.flag}": [hash_file(path) for path in model.files],
         f"--{model.flag}-task": model.eval_task,
-        f"--{model.flag}-data": {str(path.relative_to(model.data)): hash_file(path) for path in own},
+        f"--{model.flag}-data": {os.path.relpath(path, model.data): hash_file(path) for path in sorted(own)},
         f"--{model.flag}-segmentation": [kind, hash_file(Path(file)) if Path(file).is_file() else file],
         f"search of --{model.flag}": model.generation,
         "--fp16": model.fp16,

@@ -31,7 +31,7 @@ class FairseqEncoders:
         return symbols
 
 
-def segmenter_of(flag: str, spec: str, data: Path, source: str, target: str):
+def segmenter_of(flag: str, spec: str, data: Path, source: str, target: str) -> "Segmenter | FairseqEncoders":
     """The segmenter that ``spec`` (one of :data:`KINDS`) names.
 
     Args:
@@ -59,10 +59,15 @@ def segmenter_of(flag: str, spec: str, data: Path, source: str, target: str):
         raise UserError(f"--{flag}-segmentation {spec}: {file} is not a model of that kind") from error
 
 
-def _own(flag: str, data: Path):
-    for folder in (data, data.absolute().parent):
-        if (folder / MANIFEST_NAME).is_file():
-            return Segmenter.load(folder)
+def manifests_of(data: Path) -> list[Path]:
+    """The manifest of `vhm prepare` in ``data`` or, where that is one task's folder, one above."""
+    found = (folder / MANIFEST_NAME for folder in (data, data.absolute().parent))
+    return [path for path in found if path.is_file()][:1]
+
+
+def _own(flag: str, data: Path) -> Segmenter:
+    for manifest in manifests_of(data):
+        return Segmenter.load(manifest.parent)
     raise UserError(
         f"--{flag}-data {data}: `vhm prepare` left no segmentation there; name it with "
         f"--{flag}-segmentation: {KINDS}"

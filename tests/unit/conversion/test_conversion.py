@@ -94,12 +94,13 @@ def test_decoding_forward_has_their_logits_with_latents_from_the_priors(converte
     inputs = batch(task, kind, sources, targets)
     del inputs["target"]
     names = ("mt", "ms", "cls")
-    draws = noise and {n: torch.full((len(sources), theirs.LATENT_DIM), noise) for n in names}
+    at_quantile = torch.special.ndtri(torch.full((len(sources), theirs.LATENT_DIM), noise or 0.5))
+    draws = noise and dict.fromkeys(names, at_quantile)
     logits, _ = model(**inputs, latent_noise=draws)
     expected = []
     for source, target in zip(sources, targets, strict=True):
         ids = their_ids(source, f"<{kind.upper()}>")
-        z, _ = twin.infer(kind, ids, None, noise or 0.0)
+        z, _ = twin.infer(kind, ids, None, noise or 0.5)  # the mean of its uniform draws
         expected.append(twin.log_probs(kind, ids, their_ids(target)[:-1], z))
     assert_same(logits, rows, expected)
 

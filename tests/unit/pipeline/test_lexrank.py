@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 
 import pytest
 
@@ -69,6 +70,15 @@ def test_a_document_of_fewer_sentences_stays_whole():
 def test_a_language_without_blanks_and_without_rules_is_refused():
     with pytest.raises(UserError, match="'ja'"):
         LexRank("ja", 1)
+
+
+@pytest.mark.parametrize("package", ["sumy", "sentencex"])
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch, package):
+    for name in [n for n in sys.modules if n.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"{package} .*fairseq-vhm\[pipeline\]"):
+        LexRank("en", 1)(Document.of("One. Two.", "en"))
 
 
 def test_a_language_that_sumy_has_no_stemmer_for_is_served():
