@@ -48,7 +48,7 @@ class SummarizationHub(GeneratorHubInterface):
     def __init__(self, cfg, task, models, segmenter=None):
         super().__init__(cfg, task, models)
         self.segmenter = segmenter
-        self.languages = task.cfg.source_lang, task.cfg.target_lang
+        self.languages = task.eval_languages
 
     def summarize(
         self, texts: Sequence[str], beam: int = BEAM, lenpen: float = LENGTH_PENALTY, **settings

@@ -92,6 +92,12 @@ class CrossLingualSummarizationTask(FairseqTask):
         return TaskFolder.find(cfg.data, task, *languages)
 
     @property
+    def eval_languages(self) -> tuple[str, str]:
+        """Suffixes of the source and target of ``--eval-task``'s data."""
+        folder = self._folder(self.cfg, self.eval_task)
+        return folder.source, folder.target
+
+    @property
     def source_dictionary(self) -> MarkedDictionary:
         return self.dictionary
 
