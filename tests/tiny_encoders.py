@@ -111,8 +111,8 @@ def language_model(path: Path, labels: dict[str, str] | None = None, **settings)
     text.write_text("\n".join(lines) + "\n", encoding="utf-8")
     # fastText fills a tenth of its matrix a thread (DenseMatrix::uniform): with fewer than ten, or a width
     # that ten does not divide, it trains on whatever was in memory, NaN included.
-    kept = {"dim": 10, "thread": 10, "epoch": 30, "lr": 0.5, "minn": 1, "maxn": 2, "bucket": 2000, "verbose": 0}
-    fasttext.train_supervised(str(text), **{**kept, **settings}).save_model(str(path))
+    kept = {"dim": 10, "thread": 10, "epoch": 30, "lr": 0.5, "minn": 1, "maxn": 2, "bucket": 2000}
+    fasttext.train_supervised(str(text), **{**kept, "verbose": 0, **settings}).save_model(str(path))
     return path
 
 
