@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fairseq_vhm.metrics.averages import signature
 from fairseq_vhm.metrics.base import Score
 from fairseq_vhm.metrics.tokens import BY_SCRIPT
 
@@ -24,7 +25,9 @@ ORDERS = (1, 2, 3, 4)
 HEADLINE = 2
 WHOLE_SHARE = 0.9
 WHOLE_TOKENS = 4
-SIGNATURE = f"copy|ngrams:{ORDERS[0]}-{ORDERS[-1]}|value:{HEADLINE}-grams|tok:{BY_SCRIPT.name}"
+SIGNATURE = signature(
+    "copy", f"ngrams:{ORDERS[0]}-{ORDERS[-1]}", f"value:{HEADLINE}-grams", f"tok:{BY_SCRIPT.name}"
+)
 
 
 def score_copy(

@@ -5,6 +5,7 @@ from statistics import fmean
 
 import numpy as np
 
+from fairseq_vhm.metrics.averages import signature
 from fairseq_vhm.metrics.base import CorpusScore
 from fairseq_vhm.metrics.tokens import rule_for
 
@@ -28,7 +29,7 @@ def score_length(
         name="length",
         value=value,
         per_segment=lengths,
-        signature=f"length|tok:{rule.name}",
+        signature=signature("length", f"tok:{rule.name}"),
         parts=parts,
         better="neither",
         statistics=statistics,
