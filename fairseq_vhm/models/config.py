@@ -115,6 +115,9 @@ class VHMConfig(Settings):
         "what z_mt, z_ms are inferred from on CLS batches: (X_cls, Y_cls), or the source-language "
         "summary of the same document where the MS data has it",
     )
+    bag_of_words_weight: float = setting(
+        0.0, "weight of a loss by which each decoder's latents predict the words of the target; 0: none"
+    )
     latent_projection_init: ChoiceEnum(PROJECTION_STARTS) = setting(
         "xavier",
         "where W_p of Eq. 8 starts: xavier, or identity, which hands a trained decoder's states on as they "
@@ -196,6 +199,11 @@ class VHMConfig(Settings):
             )
         if self.init_allow and not self.init_from:
             raise UserError(f"--init-allow {self.init_allow} needs --init-from: the checkpoint to start from")
+        if self.bag_of_words_weight < 0 or (self.bag_of_words_weight and not names):
+            raise UserError(
+                f"--bag-of-words-weight {self.bag_of_words_weight}: give 0 or more, and latents that predict "
+                f"the words (--latents {self.latents})"
+            )
         for name in ("latent_dim", "latent_mlp_layers"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1")

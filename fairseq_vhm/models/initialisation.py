@@ -24,8 +24,8 @@ from fairseq_vhm.names import TASKS
 
 logger = logging.getLogger(__name__)
 
-OURS = (".hierarchy.", ".fusion.")
-"""What no other model has: the networks of the latents, and Eq. 8."""
+OURS = (".hierarchy.", ".fusion.", ".bag_of_words.")
+"""What no other model has: the networks of the latents, Eq. 8, and what keeps the latents in use."""
 TABLES = ("embed_tokens.weight", "output_projection.weight", "output_projection.bias")
 POSITIONS = "embed_positions.weight"
 UNSEEN_SETTINGS = (

@@ -21,16 +21,19 @@ from fairseq.models.transformer import (
 from torch import Tensor
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.latent import LatentBundle
+from fairseq_vhm.latent import ExtraLoss, LatentBundle
 from fairseq_vhm.models.config import VHMConfig
 from fairseq_vhm.models.initialisation import goes_on, initialise
 from fairseq_vhm.models.pretrained import PRETRAINING_SYMBOLS, without_pretraining_symbols
 from fairseq_vhm.models.task_decoders import TaskDecoders
 from fairseq_vhm.modules import LatentFusion, LatentHierarchy, masked_mean
+from fairseq_vhm.modules.bag_of_words import BagOfWords, bag_of_words_nll
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.hierarchy import Noise
 from fairseq_vhm.modules.pooling import pooling_mask
 from fairseq_vhm.names import TASKS, language_symbol, task_tag
+
+BAG_OF_WORDS = "bag_of_words"
 
 
 def build_hierarchy(config: VHMConfig, width: int) -> LatentHierarchy | None:
@@ -53,17 +56,18 @@ def build_hierarchy(config: VHMConfig, width: int) -> LatentHierarchy | None:
     )
 
 
-def build_fusion(
-    config: VHMConfig, width: int, hierarchy: LatentHierarchy | None, tasks: Sequence[str] = TASKS
-) -> LatentFusion | None:
-    """Eq. 8 for each of ``tasks`` whose decoder meets latents; ``None`` where none does."""
+def decoder_inputs(
+    config: VHMConfig, hierarchy: LatentHierarchy | None, tasks: Sequence[str] = TASKS
+) -> dict[str, int]:
+    """The joint width of the latents that enter the decoder of each of ``tasks`` which has any."""
     if hierarchy is None:
-        return None
-    inputs = {
-        task: config.latent_dim * len(hierarchy.decoder_latents(task))
-        for task in tasks
-        if hierarchy.decoder_latents(task)
-    }
+        return {}
+    latents = {task: hierarchy.decoder_latents(task) for task in tasks}
+    return {task: config.latent_dim * len(names) for task, names in latents.items() if names}
+
+
+def build_fusion(config: VHMConfig, width: int, inputs: dict[str, int]) -> LatentFusion | None:
+    """Eq. 8 for each task whose decoder meets latents; ``None`` where none does."""
     if not inputs:
         return None
     shared = config.latent_projection == "shared"
@@ -158,8 +162,10 @@ class VHMDecoder(TransformerDecoder):
     ):
         super().__init__(args, dictionary, embed_tokens, **kwargs)
         config = VHMConfig.of(args)
-        hierarchy = build_hierarchy(config, self.embed_dim)
-        self.fusion = build_fusion(config, self.output_embed_dim, hierarchy, tasks)
+        inputs = decoder_inputs(config, build_hierarchy(config, self.embed_dim), tasks)
+        self.fusion = build_fusion(config, self.output_embed_dim, inputs)
+        wanted = inputs and config.bag_of_words_weight
+        self.bag_of_words = BagOfWords(self.output_embed_dim, inputs) if wanted else None
         for layer_norm in (m for m in self.modules() if hasattr(m, "eps")):
             layer_norm.eps = config.decoder_norm_eps
 
@@ -170,6 +176,12 @@ class VHMDecoder(TransformerDecoder):
             x = self.fusion(x, encoder_out["latent"][0], encoder_out["task"][0])
         return x, extra
 
+    def predict_words(self, encoder_out: dict, target: Tensor, special: Tensor) -> Tensor:
+        """How well the latents alone tell each target's words: negative log-likelihoods (B, in nats)."""
+        features = self.bag_of_words(encoder_out["latent"][0], encoder_out["task"][0])
+        words = target.ne(self.padding_idx) & ~torch.isin(target, special)
+        return bag_of_words_nll(self.output_layer(features), target, words)
+
 
 @register_model("vhm_transformer")
 class VHMTransformerModel(TransformerModel):
@@ -178,7 +190,7 @@ class VHMTransformerModel(TransformerModel):
     encoder_type: type[VHMEncoder] = VHMEncoder
     decoder_type: type[VHMDecoder] = VHMDecoder
     num_updates = 0
-    extra_losses: tuple[str, ...] = ()
+    bag_of_words_weight = 0.0
     keeps_optimizer = False  # whether the run goes on with the optimizer of what it loads
 
     @classmethod
@@ -205,6 +217,7 @@ class VHMTransformerModel(TransformerModel):
                 add_output_bias(decoder)
         if config.biases == "paper":
             drop_biases(model)
+        model.bag_of_words_weight = config.bag_of_words_weight
         return model
 
     def warm_start(self, args: Namespace) -> None:
@@ -258,6 +271,11 @@ class VHMTransformerModel(TransformerModel):
         from fairseq_vhm.generation.hub import load
 
         return load(cls, model_name_or_path, checkpoint_file, **kwargs)
+
+    @property
+    def extra_losses(self) -> tuple[str, ...]:
+        """Names of the losses that the model adds to the criterion's."""
+        return (BAG_OF_WORDS,) if self.bag_of_words_weight else ()
 
     @property
     def latent_sizes(self) -> dict[str, int]:
@@ -325,4 +343,12 @@ class VHMTransformerModel(TransformerModel):
         )
         extra["latents"] = encoder_out["bundle"]
         extra["losses"] = encoder_out.get("losses", {})
+        if self.bag_of_words_weight and target is not None and encoder_out["latent"]:
+            extra["losses"] |= {BAG_OF_WORDS: self._bag_of_words(encoder_out, target)}
         return logits, extra
+
+    def _bag_of_words(self, encoder_out: dict, target: Tensor) -> ExtraLoss:
+        several = isinstance(self.decoder, TaskDecoders)
+        decoder = self.decoder.decoders[encoder_out["task"][0]] if several else self.decoder
+        nll = decoder.predict_words(encoder_out, target, self.encoder.special_tokens)
+        return ExtraLoss(nll, self.bag_of_words_weight)
