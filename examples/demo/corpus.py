@@ -22,19 +22,20 @@ of the same kinds, other news. The event opens about two documents in five. **Th
 14 words, 12 to 22 characters) joins the event to the fact in other words than the document's, so
 it must select, fuse and rephrase; each summary has two possible phrasings.
 
-**What the tasks share.** All three draw on one lexicon and one set of templates; MT sentences come
-from documents and, a quarter of them, from summaries. The names called `unseen` in `world.toml` (a
-third of them) are never in CLS train. They are in MT train and MS train, and in CLS valid and test
-like any other name: about two thirds of the CLS test documents, and two fifths of their summaries,
-have a name that only MT and MS can teach.
+**What the tasks share.** All three draw on one lexicon and one set of templates. Each part of MS begins
+with the documents of the same part of CLS, as in NCLS, whose CLS pairs are translated MS pairs; the
+others are its own. MT sentences come from documents and, a quarter of them, from summaries. The names
+called `unseen` in `world.toml` (a third of them) are never in CLS train. They are in MT train and MS
+train, and in CLS valid and test like any other name: about two thirds of the CLS test documents, and
+two fifths of their summaries, have a name that only MT and MS can teach.
 
 **No leaks.** All documents differ; no summary of valid or test, in either language, and no MT
 sentence of theirs, occurs in any training set.
 
 **Same bytes everywhere.** Each part has its own generator, seeded with an integer, of which only
 `random.Random.random()` is used: the one method whose sequence Python promises not to change. So
-a part does not depend on the sizes of the others, but for what it must not repeat, and a smaller
-training set is the beginning of a larger one.
+a part does not depend on the sizes of the others, but for what it must not repeat and for how many
+documents MS has from CLS; and a smaller training set of CLS or MT is the beginning of a larger one.
 """
 
 from __future__ import annotations
@@ -61,11 +62,11 @@ PARTS = ("test", "valid", "train")
 SIZES = {
     ("cls", "train"): 2000,
     ("mt", "train"): 6000,
-    ("ms", "train"): 4000,
+    ("ms", "train"): 6000,
     **{(task, "valid"): 200 for task in SIDES},
     **{(task, "test"): 300 for task in SIDES},
 }
-"""Examples in each part of each task, unless the command line says otherwise."""
+"""Examples in each part of each task, unless the command line says otherwise; those of MS include CLS's."""
 
 PATIENCE = 10_000
 """Attempts in a row that may fail to give a new example, before the world counts as told out."""
@@ -310,14 +311,20 @@ def tell_example(rng: random.Random, world: World, task: str) -> dict[str, str] 
 
 
 def tell_part(
-    rng: random.Random, world: World, ledger: Ledger, task: str, part: str, size: int
+    rng: random.Random,
+    world: World,
+    ledger: Ledger,
+    task: str,
+    part: str,
+    size: int,
+    shared: Sequence[dict[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """The examples of one part of one task, each as its texts by side.
+    """The examples of one part of one task, each as its texts by side: those it shares, then its own.
 
     Raises:
         ToldOut: the world has fewer than `size` examples that the ledger admits.
     """
-    examples: list[dict[str, str]] = []
+    examples = list(shared[:size])
     misses = 0
     while len(examples) < size:
         texts = tell_example(rng, world, task)
@@ -346,11 +353,14 @@ def build(
     world = world or load_world()
     ledger = Ledger()
     files: dict[str, list[str]] = {}
+    of_cls: list[dict[str, str]] = []  # CLS comes before MS in each part
     for number, (part, task) in enumerate(itertools.product(PARTS, SIDES)):
         known = world.without_unseen() if (task, part) == ("cls", "train") else world
         rng = random.Random(seed * len(PARTS) * len(SIDES) + number)
         size = sizes.get((task, part), SIZES[task, part])
-        examples = tell_part(rng, known, ledger, task, part, size)
+        shared = of_cls if task == "ms" else ()
+        examples = tell_part(rng, known, ledger, task, part, size, shared)
+        of_cls = examples if task == "cls" else of_cls
         sides = SIDES[task] + (("lead_zh",) if (task, part) == ("cls", "test") else ())
         files |= {f"{task}.{part}.{side}": [texts[side] for texts in examples] for side in sides}
     return files

@@ -14,7 +14,7 @@ from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LATENTS
 from fairseq_vhm.modules.biases import BIASES
-from fairseq_vhm.modules.fusion import ACTIVATIONS, PROJECTION_STARTS
+from fairseq_vhm.modules.fusion import ACTIVATIONS, PROJECTION_STARTS, PROJECTIONS
 from fairseq_vhm.modules.hierarchy import NOISE
 from fairseq_vhm.modules.latent_nets import HEADS
 from fairseq_vhm.modules.pooling import POOLING
@@ -97,10 +97,11 @@ class VHMConfig(Settings):
     latent_pooling: ChoiceEnum(POOLING) = setting(
         "non-pad", "positions that h averages: non-pad, words (no EOS, no tag), or all (released)"
     )
-    latent_projection: ChoiceEnum(["task", "shared", "none"]) = setting(
+    latent_projection: ChoiceEnum([*PROJECTIONS, "none"]) = setting(
         "task",
-        "Eq. 8: a projection for each task, one shared by all, or none for MT and MS, which then "
-        "decode without their latents",
+        "Eq. 8: a projection for each task; one for the states of all tasks with a part of its own for each "
+        "task's latents (states); one shared by all; or none for MT and MS, which then decode without "
+        "their latents",
     )
     latent_activation: ChoiceEnum(list(ACTIVATIONS)) = setting(
         "tanh", "activation of Eq. 8; none is the released code's"
@@ -184,7 +185,7 @@ class VHMConfig(Settings):
             raise UserError(
                 "--latent-projection shared needs one latent in each decoder, but CLS joins several "
                 f"(--latents {self.latents}{', --no-hierarchy' * self.no_hierarchy}): "
-                "use --latent-projection task"
+                "use --latent-projection states or task"
             )
         if self.cls_local_target == "summary" and not set(names) & {"mt", "ms"}:
             raise UserError(

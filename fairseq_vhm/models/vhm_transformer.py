@@ -70,9 +70,9 @@ def build_fusion(config: VHMConfig, width: int, inputs: dict[str, int]) -> Laten
     """Eq. 8 for each task whose decoder meets latents; ``None`` where none does."""
     if not inputs:
         return None
-    shared = config.latent_projection == "shared"
+    sharing = "task" if config.latent_projection == "none" else config.latent_projection
     return LatentFusion(
-        width, inputs, shared, config.latent_activation, config.latent_projection_init
+        width, inputs, sharing, config.latent_activation, config.latent_projection_init
     )
 
 

@@ -10,6 +10,9 @@ ACTIVATIONS = {"tanh": torch.tanh, "none": nn.Identity()}
 PROJECTION_STARTS = ("xavier", "identity")
 """``identity``: ``W_p = [I; 0]``, so that what feeds on the states finds them as it was trained on them."""
 
+PROJECTIONS = ("task", "states", "shared")
+"""What tasks share of ``W_p = [W_h; W_z]``: nothing; ``W_h``, which meets the decoder's states; all of it."""
+
 
 class LatentFusion(nn.Module):
     """Joins a sentence's latents to each of its decoder states.
@@ -17,43 +20,46 @@ class LatentFusion(nn.Module):
     Args:
         width: C.
         inputs: for each task that decodes with latents, the joint width of these latents.
-        shared: one projection for all tasks in place of one a task; all widths must then be equal.
+        sharing: one of :data:`PROJECTIONS`; ``shared`` needs equal widths.
         activation: a key of :data:`ACTIVATIONS`.
         start: one of :data:`PROJECTION_STARTS`.
     """
 
     def __init__(
-        self, width: int, inputs: dict[str, int], shared: bool, activation: str, start: str = "xavier"
+        self, width: int, inputs: dict[str, int], sharing: str, activation: str, start: str = "xavier"
     ):
         super().__init__()
         self.tasks = tuple(inputs)
         self.activation = ACTIVATIONS[activation]
-        if shared:
-            projection = self._projection(width, next(iter(inputs.values())), start)
-            self.projections = nn.ModuleDict({"shared": projection})
-        else:
-            self.projections = nn.ModuleDict(
-                {task: self._projection(width, size, start) for task, size in inputs.items()}
-            )
-        self.shared = shared
+        self.width, self.sharing = width, sharing
+        if sharing == "states":
+            matrices = {task: nn.Linear(size, width, bias=False) for task, size in inputs.items()}
+            self.of_latents = nn.ModuleDict(matrices)
+            inputs = {"shared": 0}
+        elif sharing == "shared":
+            inputs = {"shared": next(iter(inputs.values()))}
+        self.projections = nn.ModuleDict(
+            {name: nn.Linear(width + size, width) for name, size in inputs.items()}
+        )
+        self.reset_parameters(start)
 
-    @staticmethod
-    def _projection(width: int, latent_width: int, start: str) -> nn.Linear:
-        projection = nn.Linear(width + latent_width, width)
-        if start == "identity":
-            nn.init.eye_(projection.weight)
-        else:
-            nn.init.xavier_uniform_(projection.weight)
-        nn.init.zeros_(projection.bias)
-        return projection
+    def reset_parameters(self, start: str) -> None:
+        """Set all weights as at the ``start``; biases are zero."""
+        for matrix in (parameter for parameter in self.parameters() if parameter.dim() == 2):
+            nn.init.xavier_uniform_(matrix) if start == "xavier" else nn.init.zeros_(matrix)
+        for projection in self.projections.values():
+            nn.init.zeros_(projection.bias)
+            if start == "identity":
+                nn.init.eye_(projection.weight)
 
     def forward(self, states: Tensor, z: Tensor, task: str) -> Tensor:
         """Decoder states (B x T x C) and joined latents (B x D) to features (B x T x C).
 
         The latent's share of the product is the same at every position and computed once.
         """
-        projection = self.projections["shared" if self.shared else task]
-        width = states.size(-1)
-        of_states = F.linear(states, projection.weight[:, :width])
-        of_latent = F.linear(z.to(states.dtype), projection.weight[:, width:], projection.bias)
-        return self.activation(of_states + of_latent.unsqueeze(1))
+        projection = self.projections[task if self.sharing == "task" else "shared"]
+        of_h, of_z = projection.weight[:, : self.width], projection.weight[:, self.width :]
+        if self.sharing == "states":
+            of_z = self.of_latents[task].weight
+        of_latent = F.linear(z.to(states.dtype), of_z, projection.bias)
+        return self.activation(F.linear(states, of_h) + of_latent.unsqueeze(1))

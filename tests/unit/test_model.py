@@ -286,6 +286,8 @@ def test_a_task_trains_its_own_latents_and_no_other(task, networks):
         {"latents": "none"},
         {"latent_head": "tied"},
         {"latent_projection": "shared"},
+        {"latent_projection": "states"},
+        {"latent_projection": "states", "no_hierarchy": True},
         {"released_code_compat": True},
         {"latent_projection": "none"},
         {"latent_pooling": "words"},
