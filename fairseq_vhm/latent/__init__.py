@@ -1,5 +1,6 @@
 """The mathematics of the latents, in plain torch: distributions, KL weight, and what a model hands out."""
 
+from fairseq_vhm.latent.aggressive import AggressiveInference
 from fairseq_vhm.latent.annealing import KLSchedule, free_bits
 from fairseq_vhm.latent.bundle import LATENTS, LatentBundle, LatentVariable
 from fairseq_vhm.latent.gaussian import DiagonalGaussian, kl_divergence
@@ -7,6 +8,7 @@ from fairseq_vhm.latent.losses import ExtraLoss
 
 __all__ = [
     "LATENTS",
+    "AggressiveInference",
     "DiagonalGaussian",
     "ExtraLoss",
     "KLSchedule",

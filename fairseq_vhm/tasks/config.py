@@ -86,6 +86,12 @@ class CrossLingualSummarizationConfig(FairseqDataclass):
         1.0, "share of the CLS training pairs in use (few-shot), such as 0.001; smaller shares nest"
     )
     fraction_seed: int = _flag(1, "seed of the choice made by --cls-fraction")
+    aggressive_inference: int = _flag(
+        1,
+        "of so many updates all but the last train the posteriors' networks alone, until "
+        "--aggressive-until (He et al., 2019)",
+    )
+    aggressive_until: int = _flag(0, "updates after which --aggressive-inference ends")
     source_lang: Optional[str] = _flag(
         None, "source language of the CLS data (read off its file names)", argparse_alias="-s"
     )
@@ -120,6 +126,8 @@ class CrossLingualSummarizationConfig(FairseqDataclass):
     eval_print_samples: bool = _flag(False, "print an output and its reference from each such batch")
 
     seed: int = II("common.seed")
+    fp16: bool = II("common.fp16")
+    bf16: bool = II("common.bf16")
     train_subset: str = II("dataset.train_subset")
     update_freq: List[int] = II("optimization.update_freq")
     dataset_impl: Optional[ChoiceEnum(get_available_dataset_impl())] = II("dataset.dataset_impl")
@@ -206,6 +214,7 @@ def check(config) -> None:
     if config.same_documents:
         _check_same_documents(config)
     _check_pretraining(config)
+    _check_aggressive(config)
     if config.text_bos and (config.langs or config.task_tag == "target" or config.pretraining_tasks):
         raise UserError(
             "--text-bos goes with none of --langs, --task-tag target and --pretraining-tasks: drop it"
@@ -225,6 +234,20 @@ def _check_same_documents(config) -> None:
         raise UserError(f"--same-documents joins CLS and MS: --tasks {config.tasks} lacks one of them")
     if ratio["cls"] != ratio["ms"]:
         raise UserError(f"--same-documents: give cls and ms one --task-ratio, not {config.task_ratio}")
+
+
+def _check_aggressive(config) -> None:
+    every, until = config.aggressive_inference, config.aggressive_until
+    if every < 1 or until < 0 or (every > 1) != (until > 0):
+        raise UserError(
+            f"--aggressive-inference {every} and --aggressive-until {until} need each other: give both, such "
+            "as 5 and the updates of the first epochs"
+        )
+    if every > 1 and (config.fp16 or config.bf16):
+        raise UserError(
+            "--aggressive-inference: fairseq's fp16 and bf16 optimizers update all parameters; train "
+            "without --fp16 and --bf16, or with --amp"
+        )
 
 
 def _check_pretraining(config) -> None:

@@ -29,6 +29,7 @@ from fairseq_vhm.data.pretraining import NoiseSettings, PretrainingPairs, load_p
 from fairseq_vhm.data.summaries import SummaryLookup
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import latent_noise, merge_draws
+from fairseq_vhm.latent import AggressiveInference
 from fairseq_vhm.tasks.config import (
     CrossLingualSummarizationConfig,
     check,
@@ -66,6 +67,7 @@ class CrossLingualSummarizationTask(FairseqTask):
         self.text_bos = cfg.text_bos
         self.languages = Languages.parse(cfg.langs, cfg.lang_codes)
         self.eval_task = str(cfg.eval_task)
+        self.aggressive = AggressiveInference(cfg.aggressive_inference, cfg.aggressive_until)
         self.generation_metrics: GenerationMetrics | None = None
         self.max_source = cfg.max_source_positions
         self.interactive_lines = 0
@@ -195,6 +197,8 @@ class CrossLingualSummarizationTask(FairseqTask):
     def build_criterion(self, cfg, from_checkpoint: bool = False):
         """Build the criterion; one that does not know the latents is refused where there are some."""
         criterion = super().build_criterion(cfg, from_checkpoint)
+        if self.aggressive.until and not self.latent_sizes:
+            raise UserError("--aggressive-inference trains posteriors, and --latents none has none: drop it")
         if self.latent_sizes and not hasattr(criterion, "kl_weight"):
             raise UserError(
                 f"--criterion {cfg._name} never trains the latents {','.join(self.latent_sizes)}: "
@@ -412,6 +416,7 @@ class CrossLingualSummarizationTask(FairseqTask):
         for parameter in model.parameters():
             if parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
+        self.aggressive.keep(model.named_parameters(), update_num)
         super().optimizer_step(optimizer, model, update_num)
 
     def valid_step(self, sample, model, criterion):

@@ -27,7 +27,7 @@ ALLOWED = {
     "text": {"errors", "files"},
     "metrics": {"errors", "tables", "text"},
     "generation": {"latent", "errors", "text"},
-    "tasks": {"data", "generation", "metrics", "errors", "compat"},
+    "tasks": {"data", "latent", "generation", "metrics", "errors", "compat"},
     "pipeline": {"data", "errors", "files", "tasks", "text"},
     "conversion": {"compat", "errors", "files", "models", "names"},
     "trimming": {"compat", "data", "errors", "files", "names", "tables", "text"},
