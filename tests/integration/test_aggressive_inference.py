@@ -15,7 +15,7 @@ def states(toy_data, forked, tmp_path_factory):
     flags = ["--aggressive-inference", EVERY, "--aggressive-until", UNTIL, "--save-interval-updates", 1]
     forked("fairseq-train", *training(toy_data, folder, *flags, updates=len(ALONE)))
     found = [next(folder.glob(f"checkpoint_*_{update}.pt")) for update in range(1, len(ALONE) + 1)]
-    return [learned(path) for path in found]
+    return [learned(path)["model"] for path in found]
 
 
 @pytest.mark.parametrize("update", range(2, len(ALONE) + 1))
