@@ -16,6 +16,7 @@ from fairseq_vhm.metrics.significance import (
     Settings,
     Test,
     compare,
+    corrected,
 )
 from fairseq_vhm.report.scoring import Scored
 from fairseq_vhm.report.systems import BASELINE, System, group
@@ -54,7 +55,11 @@ class Result:
 
     def mean(self, metric: str) -> Mean | None:
         """A metric over those runs that have it."""
-        return mean_of([one.figures[metric] for one in self.scored if metric in one.figures])
+        return mean_of(self.of_runs(metric))
+
+    def of_runs(self, metric: str) -> list[float]:
+        """A metric of each run that has it."""
+        return [one.figures[metric] for one in self.scored if metric in one.figures]
 
     @property
     def parameters(self) -> int | None:
@@ -78,7 +83,11 @@ class Result:
 
 @dataclass
 class TestResults:
-    """All systems on one test set, and how they compare with ``baseline`` where it is among them."""
+    """All systems on one test set, and how they compare with ``baseline`` where it is among them.
+
+    ``comparisons`` ask whether the runs that there are would differ on other sentences,
+    ``over_seeds`` (corrected p by label and metric) whether other runs would differ on these.
+    """
 
     __test__ = False  # no test of pytest's
 
@@ -86,6 +95,7 @@ class TestResults:
     results: list[Result]
     baseline: str | None = None
     comparisons: list[Comparison] = field(default_factory=list)
+    over_seeds: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def metrics(self) -> list[str]:
@@ -104,6 +114,13 @@ class TestResults:
     def p_values(self, metric: str) -> Mapping[str, Comparison]:
         """Comparisons of a metric by system."""
         return {one.system: one for one in self.comparisons if one.metric == metric}
+
+    def p_of_gain(self, label: str, metric: str) -> float:
+        """The larger p of both questions, for a system that is better than the baseline; else 1."""
+        comparison = self.p_values(metric).get(label)
+        if comparison is None or comparison.difference <= 0:
+            return 1.0
+        return max(comparison.p_corrected, self.over_seeds.get((label, metric), 0.0))
 
 
 @dataclass(frozen=True)
@@ -128,6 +145,7 @@ def collect(test: TestSet, scored: Mapping[str, Scored], testing: Testing) -> Te
     for share in dict.fromkeys(one.system.fraction for one in results):
         alike = [one for one in results if one.system.fraction == share]
         found.comparisons += _against_baseline(alike, found.baseline, testing)
+        found.over_seeds |= _over_seeds(alike, found.baseline, testing)
     return found
 
 
@@ -149,6 +167,23 @@ def _against_baseline(
     if label not in systems or len(systems) < 2 or len(systems[label][0].per_segment) < FEWEST_PAIRS:
         return []
     return compare(systems, label, Settings(test=testing.test, correction=testing.correction))
+
+
+def _over_seeds(
+    results: Sequence[Result], baseline: str | None, testing: Testing
+) -> dict[tuple[str, str], float]:
+    """Welch's t-test of the figures of runs, for systems of several runs as the baseline is one."""
+    from scipy.stats import ttest_ind
+
+    base = next((one for one in results if one.system.name == baseline), None)
+    found: dict[tuple[str, str], float] = {}
+    for metric in [score.name for score in base.rouge()] if base else []:
+        runs = {one.label: one.of_runs(metric) for one in results if len(one.of_runs(metric)) > 1}
+        if against := runs.pop(base.label, None):
+            p = [float(ttest_ind(own, against, equal_var=False).pvalue) for own in runs.values()]
+            labels = [(label, metric) for label in runs]
+            found |= zip(labels, corrected(p, testing.correction), strict=True)
+    return found
 
 
 def _mean_score(scores: Sequence[Score]) -> Score:

@@ -27,6 +27,10 @@ ABLATIONS = (
 NAMED = {(frozenset(), True, TASKS): BASELINE, (frozenset(), True, ("cls",)): "TNCLS"}
 NAMED |= {(frozenset(latents), hierarchy, TASKS): name for latents, hierarchy, name in ABLATIONS}
 
+DECODER_A_TASK = {("cls", "ms"): "MS-CLS", ("cls", "mt"): "MT-CLS"}  # Zhu et al. (2019)
+
+ARCHITECTURES = {"ats_transformer": "ATS", "ms_cls_rec_transformer": "MS-CLS-Rec"}
+
 ORDER = ("TNCLS", "MS-CLS", "MT-CLS", "ATS-A", "MS-CLS-Rec", BASELINE, FULL)
 """The order of the rows of Tables 2-4; what is not named comes before :data:`BASELINE`."""
 
@@ -61,9 +65,18 @@ def base_name(run: Run) -> str:
     if not run.checkpoint:
         return run.name
     settings = run.settings
+    name = _name_of_settings(settings)
+    return f"{name}, fine-tuned" if settings.get("finetune_from_model") else name
+
+
+def _name_of_settings(settings: Mapping) -> str:
     arch = str(settings.get("arch"))
     if not arch.startswith(VHM_ARCHITECTURES):
-        return arch
+        return _by_architecture(arch, settings)
+    if settings.get("pretraining_tasks"):
+        return f"pre-training on {settings['pretraining_tasks']}"
+    if settings.get("decoders") == "task":
+        return _with_a_decoder_a_task(arch, settings)
     name = NAMED.get(_kind(settings)) or _by_flags(arch, settings)
     if arch.startswith(MBART) and "--" not in name:
         name = f"{name} + mBART"
@@ -98,6 +111,19 @@ def _kind(settings: Mapping) -> tuple[frozenset[str], bool, tuple[str, ...]]:
 
 def _listed(names: object) -> list[str]:
     return str(names or "").replace(" ", "").split(",")
+
+
+def _by_architecture(arch: str, settings: Mapping) -> str:
+    """ATS-N, -E, -A by their strategy, MS-CLS-Rec; else the architecture's own name."""
+    name = ARCHITECTURES.get(arch.removesuffix("_tiny"), arch)
+    strategy = str(settings.get("translation_strategy", "adaptive"))
+    return f"{name}-{strategy[0].upper()}" if name == "ATS" else name
+
+
+def _with_a_decoder_a_task(arch: str, settings: Mapping) -> str:
+    latents, _, tasks = _kind(settings)
+    known = DECODER_A_TASK.get(tasks) if not latents else None
+    return known or f"{_by_flags(arch, settings)} --decoders task"
 
 
 def _by_flags(arch: str, settings: Mapping) -> str:

@@ -17,6 +17,10 @@ PUBLISHED = "published"
 NOTHING = "-"
 SIDE_BY_SIDE = 2  # directions in one table
 SPREAD_NOTE = "Several runs: mean ± standard deviation over seeds; their number is in column n."
+OVER_SEEDS_NOTE = (
+    "p over seeds: Welch's t-test of the runs' figures, corrected; it says whether other seeds would differ,"
+    " as p says of other sentences. A mark needs both."
+)
 BATCH_NOTE = (
     "Seconds for 100 batches: 100 updates of training, validation and saving apart; an update holds the"
     " mini-batches in column batch."
@@ -134,11 +138,14 @@ def comparison_table(one: TestResults) -> Table | None:
             f"{c.low:+.2f} to {c.high:+.2f}",
             f"{c.p:.2g}",
             f"{c.p_corrected:.2g}",
+            *([_p(one.over_seeds.get((c.system, c.metric)))] if one.over_seeds else []),
         ]
         for c in one.comparisons
     ]
     columns = ["system, metric", f"less {one.baseline}", "95% interval", "p", "p corrected"]
+    columns += ["p over seeds"] if one.over_seeds else []
     notes = [one.comparisons[0].signature, "Of several runs, the mean of each sentence over them is tested."]
+    notes += [OVER_SEEDS_NOTE] if one.over_seeds else []
     return Table(f"Differences to {one.baseline}, {one.test.name}", columns, rows, notes)
 
 
@@ -211,10 +218,8 @@ def _marked_cells(one: TestResults, label: str, metrics: Iterable[str]) -> list[
 
 
 def _mark(one: TestResults, label: str, metric: str) -> str:
-    comparison = one.p_values(metric).get(label)
-    if comparison is None or comparison.difference <= 0:
-        return ""
-    return next((mark for level, mark in LEVELS if comparison.p_corrected < level), "")
+    p = one.p_of_gain(label, metric)
+    return next((mark for level, mark in LEVELS if p < level), "")
 
 
 def _mark_notes(one: TestResults, beside: int = 1) -> list[str]:
@@ -222,7 +227,8 @@ def _mark_notes(one: TestResults, beside: int = 1) -> list[str]:
         return []
     where = "" if beside == 1 else f"{one.test.name}: "
     levels = f"{DAGGER}, {DOUBLE_DAGGER}: better than {one.baseline} with p < 0.05, 0.01"
-    return [f"{where}{levels} ({one.comparisons[-1].signature})."]
+    also = ", and over seeds by Welch's t-test where there are several" if one.over_seeds else ""
+    return [f"{where}{levels} ({one.comparisons[-1].signature}{also})."]
 
 
 def _signature_notes(one: TestResults, metrics: Sequence[str]) -> list[str]:
@@ -273,6 +279,10 @@ def _with_difference(result: Result, full: Result | None, metric: str) -> str:
 def _heads(one: TestResults, metrics: Sequence[str], beside: int) -> list[str]:
     short = [SHORT[metric] for metric in metrics]
     return short if beside == 1 else [f"{one.test.name} {head}" for head in short]
+
+
+def _p(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.2g}"
 
 
 def _cell(mean: Mean | None) -> str:

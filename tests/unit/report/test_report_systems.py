@@ -37,6 +37,17 @@ def trained(tmp_path):
         ({"latents": "mt"}, "vhm_transformer --latents mt", None),
         ({"tasks": "cls,ms"}, "vhm_transformer --latents mt,ms,cls --tasks cls,ms", None),
         ({"arch": "transformer"}, "transformer", None),
+        ({"arch": "ats_transformer", "translation_strategy": "naive"}, "ATS-N", None),
+        ({"arch": "ms_cls_rec_transformer_tiny"}, "MS-CLS-Rec", None),
+        ({"latents": "none", "tasks": "ms,cls", "decoders": "task"}, "MS-CLS", None),
+        ({"latents": "none", "tasks": "cls,mt", "decoders": "task"}, "MT-CLS", None),
+        (
+            {"latents": "none", "decoders": "task"},
+            "vhm_transformer --latents none --decoders task",
+            None,
+        ),
+        ({"latents": "none", "pretraining_tasks": "mlm,dae"}, "pre-training on mlm,dae", None),
+        ({"latents": "none", "tasks": "cls", "finetune_from_model": "x.pt"}, "TNCLS, fine-tuned", None),
     ],
 )
 def test_a_system_is_named_by_its_settings_whatever_its_folder(trained, settings, name, row):

@@ -1,12 +1,12 @@
 """Tables and figures: means over seeds, marks, differences, times, pairs of languages."""
 
 import re
-from statistics import fmean, stdev
+from statistics import fmean, stdev, variance
 from xml.etree import ElementTree
 
 import pytest
 from reports import spoilt, write_log, write_outputs, write_run, write_scores, write_texts
-from scipy.stats import ttest_rel
+from scipy.stats import t, ttest_rel
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.rouge import score_rouge
@@ -99,6 +99,54 @@ def test_worse_systems_and_the_baseline_have_no_mark(report):
     found = main_table([again])
     assert not re.search("[†‡]", "".join(cell for row in found.rows for cell in row))
     assert "better than VHM with p < 0.05, 0.01 (paired-t-test" in found.notes[0]
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    """Two systems of three runs each: of small spread, and one that scatters."""
+    folder = tmp_path_factory.mktemp("seeds")
+    references = write_texts(folder / "DATA")
+    shares = {"none": (0.5, 0.5, 0.5), "mt,ms,cls": (0.40, 0.41, 0.42), "cls": (0.2, 0.45, 0.55)}
+    for latents, wrong in shares.items():
+        for seed, share in enumerate(wrong, 1):
+            run, texts = folder / "runs" / f"{latents}{seed}", spoilt(references, share, seed)
+            write_run(run, folder / "DATA", texts, seed=seed, latents=latents)
+    return build(folder / "runs", Options(), lambda pairs, what: pairs)
+
+
+def welch(own: list[float], against: list[float]) -> float:
+    """p by the formula of Welch (1947) and Student's distribution."""
+    errors = [variance(values) / len(values) for values in (own, against)]
+    freedom = sum(errors) ** 2 / sum(e**2 / (len(v) - 1) for e, v in zip(errors, (own, against), strict=True))
+    return 2 * t.sf(abs(fmean(own) - fmean(against)) / sum(errors) ** 0.5, freedom)
+
+
+def test_p_over_seeds_is_welchs_corrected_by_holm(seeds):
+    (one,) = seeds.results
+    runs = {result.label: result.of_runs("rouge1") for result in one.results}
+    base = runs.pop("MT-MS-CLS")
+    p = {label: welch(values, base) for label, values in runs.items()}
+    smaller, larger = sorted(p, key=p.get)
+    assert one.over_seeds[smaller, "rouge1"] == pytest.approx(2 * p[smaller])
+    assert one.over_seeds[larger, "rouge1"] == pytest.approx(max(p[larger], 2 * p[smaller]))
+
+
+def test_a_mark_needs_the_seeds_to_agree(seeds):
+    """The system that scatters is better on these sentences, and three other seeds might be worse."""
+    (one,) = seeds.results
+    scattered = one.p_values("rouge1")["w/o z_mt & z_ms"]
+    assert scattered.difference > 0 and scattered.p_corrected < 0.05
+    assert "†" not in table(seeds, "Ablation, zh2en")["3 w/o z_mt & z_ms"][0]
+    assert one.p_of_gain("w/o z_mt & z_ms", "rouge1") > 0.05
+    assert re.search("[†‡]", table(seeds, "Results on zh2en")["VHM"][0])
+    shown = table(seeds, "Differences to MT-MS-CLS, zh2en")
+    assert shown["columns"][-1] == "p over seeds"
+    assert shown["VHM, RG1"][-1] == f"{one.over_seeds['VHM', 'rouge1']:.2g}"
+
+
+def test_one_run_a_system_has_no_p_over_seeds(report):
+    assert report.results[0].over_seeds == {}
+    assert "p over seeds" not in table(report, "Differences to MT-MS-CLS, zh2en")["columns"]
 
 
 def test_a_baseline_that_is_no_system_is_refused(report):
