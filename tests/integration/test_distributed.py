@@ -11,8 +11,9 @@ UPDATES = 8
 SCHEDULES = {"joint": [], "alternate": ["--task-schedule", "alternate"]}
 RELATIVE = 1e-6  # of a parameter tensor's largest value; float32 adds up to about 1e-7 an operation
 ADAMS_RELATIVE = 1e-5  # Adam divides by a gradient's own size, so that rounding of small ones counts too
-# with SGD the size of the gradients counts as well, which Adam does not see; momentum as Adam's memory
-SGD = ["--optimizer", "sgd", "--momentum", 0.9, "--lr", 0.1]
+# with SGD the size of the gradients counts as well, which Adam does not see; momentum as Adam's memory; at
+# the kink of a ReLU rounding decides
+SGD = ["--optimizer", "sgd", "--momentum", 0.9, "--lr", 0.1, "--activation-fn", "gelu"]
 
 
 def free_port() -> int:
