@@ -6,6 +6,7 @@ import pytest
 import torch
 from commands import PLUGIN, difference, hypotheses, learned, logged, printed
 from many import EVENTS, LANGUAGES, SUMMARY_WORDS, write_toy_corpus
+from ranks import SGD, largest_deviation, train_in_two
 
 from fairseq_vhm.data.corpus import Corpus
 
@@ -180,6 +181,20 @@ def test_vhm_decodes(data, vhm, forked):
     checkpoint = vhm[0] / "checkpoint_last.pt"
     process = forked("fairseq-generate", *decoding(data, checkpoint, "--latent-inference", "sample"))
     assert len(hypotheses(process)) == len(Corpus.open(data).pairs("test"))
+
+
+RELATIVE = 1e-6  # of a parameter tensor's largest value
+
+
+def test_two_ranks_are_one_rank_with_twice_the_update_freq(data, forked, tmp_path):
+    def arguments_of(folder):
+        return training(data, folder, "--tasks", "cls,mt,ms", *SGD, updates=6)
+
+    _, ranks = train_in_two(forked, tmp_path / "two", arguments_of)
+    forked("fairseq-train", *arguments_of(tmp_path / "one"), "--update-freq", 2)
+    final = [learned(folder / "checkpoint_last.pt") for folder in (*ranks, tmp_path / "one")]
+    assert difference(*final[:2]) is None
+    assert largest_deviation(final[0]["model"], final[2]["model"]) < RELATIVE
 
 
 # ---- what is refused -----------------------------------------------------------------------------------
