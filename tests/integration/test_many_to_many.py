@@ -1,10 +1,11 @@
 """--task many_to_many_summarization through fairseq's own commands, on a toy corpus of three languages."""
 
 import re
+import shlex
 
 import pytest
 import torch
-from commands import PLUGIN, difference, hypotheses, learned, logged, printed
+from commands import PLUGIN, REPOSITORY, difference, hypotheses, learned, logged, printed
 from many import EVENTS, LANGUAGES, SUMMARY_WORDS, write_toy_corpus
 from ranks import SGD, largest_deviation, train_in_two
 
@@ -237,3 +238,13 @@ def test_toy_corpus_is_what_the_tests_take_it_for(data):
     assert dict(zip(table.directions, table.counts.tolist(), strict=True))["zh", "en"] == EVENTS["test"]
     summaries = [len(text.split()) for text in Corpus.open(data).summary_texts("en")]
     assert set(summaries) == {SUMMARY_WORDS} and torch.is_tensor(Corpus.open(data).articles("en")[0])
+
+
+def test_commands_of_the_document_run(data, forked, tmp_path):
+    text = (REPOSITORY / "docs" / "many_to_many.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+    for command in block.replace("\\\n", " ").splitlines():
+        words = shlex.split(command.split(">")[0].replace("DATA", str(data)))
+        words = [word.replace("runs/", f"{tmp_path}/") for word in words]
+        process = forked(*words, "--cpu", "--num-workers", 0)
+    assert len(hypotheses(process)) > 0

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,21 @@ def test_frequencies_follow_the_probabilities(kind):
     drawn = sampler.draw(np.random.default_rng(3), 20_000).reshape(-1)
     observed = np.bincount(drawn, minlength=len(COUNTS))
     assert chisquare(observed, sampler.probabilities() * len(drawn)).pvalue > LIKELY
+
+
+def test_frequencies_on_the_counts_of_crosssum_follow_the_probabilities():
+    """Its whole table; directions too rare for a test of their own are tested together."""
+    table = (Path(__file__).parents[3] / "benchmarks" / "crosssum_pairs.tsv").read_text(encoding="utf-8")
+    rows = [line.split("\t") for line in table.splitlines() if line[0] != "#"][1:]
+    counts = {(source, target): int(count) for source, target, count in rows}
+    assert len(counts) > 1500
+    sampler = DirectionSampler(counts, MULTISTAGE._replace(micro_batches=1))
+    drawn = sampler.draw(np.random.default_rng(3), 400_000).reshape(-1)
+    observed, expected = np.bincount(drawn, minlength=len(counts)), sampler.probabilities() * len(drawn)
+    rare = expected < 5
+    cells = [np.append(values[~rare], values[rare].sum()) for values in (observed, expected)]
+    assert (~rare).sum() > 1500
+    assert chisquare(*cells).pvalue > LIKELY
 
 
 def test_each_update_shares_its_source_or_its_target():
