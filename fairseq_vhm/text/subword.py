@@ -52,11 +52,17 @@ class SubwordSegmenter:
 
     def encode(self, text: str, lang: str) -> str:
         """Symbols of ``text``, one blank between two; a joined model needs no ``lang``."""
-        if self.lowercase:
-            text = text.lower()
-        if self._normalises:
-            return " ".join(map(escape_piece, self.processor.encode(text, out_type=str)))
-        return " ".join(self.processor.encode(escape(text), out_type=str))
+        pieces = self.processor.encode(self._prepared(text), out_type=str)
+        return " ".join(map(escape_piece, pieces) if self._normalises else pieces)
+
+    def piece_ids(self, text: str) -> list[int]:
+        """SentencePiece's own numbers of the symbols of ``text``."""
+        return self.processor.encode(self._prepared(text))
+
+    def _prepared(self, text: str) -> str:
+        """``text`` as the model is given it."""
+        text = text.lower() if self.lowercase else text
+        return text if self._normalises else escape(text)
 
     @cached_property
     def _normalises(self) -> bool:
