@@ -10,6 +10,7 @@ from fairseq.data.iterators import EpochBatchIterator
 from fairseq.tasks import register_task
 
 from fairseq_vhm.data.corpus import Corpus, PairTable
+from fairseq_vhm.data.dictionaries import read_dictionary
 from fairseq_vhm.data.directions import (
     DirectionPairs,
     LineExamples,
@@ -59,7 +60,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
         """Check the settings, open the corpus and read its dictionary."""
         check(cfg)
         corpus = Corpus.open(cfg.data)
-        dictionary = MarkedDictionary.load(corpus.dictionary)
+        dictionary = read_dictionary(corpus.dictionary)
         dictionary.mark(TargetLanguages(corpus.languages))
         count = f"{len(dictionary):,} symbols with start tokens and tags"
         logger.info(f"{len(corpus.languages)} languages, {count}")
@@ -102,6 +103,8 @@ class ManyToManySummarizationTask(MiniBatchTask):
                 "--arch vhm_transformer (with --latents none for a model without latents) or --arch hf_mt5"
             )
         self.latent_sizes, self.extra_losses = model.latent_sizes, model.extra_losses
+        if hasattr(model, "start_token_of"):  # of a vocabulary that the model brings along
+            self.starts = {code: model.start_token_of(code) for code in self.corpus.languages}
         if getattr(cfg, "cls_local_target", "cls") == "summary":
             raise UserError("--cls-local-target summary: this task does not give it; drop it")
         if not from_checkpoint:

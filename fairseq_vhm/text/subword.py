@@ -12,7 +12,15 @@ from functools import cached_property
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.text.symbols import BLANK, SPECIAL_SYMBOLS, escape, escape_piece, unescape
+from fairseq_vhm.text.symbols import (
+    BLANK,
+    SPECIAL_SYMBOLS,
+    byte_piece,
+    escape,
+    escape_piece,
+    join_bytes,
+    unescape,
+)
 
 MODEL_NAME = "spm.model"
 
@@ -69,9 +77,15 @@ class SubwordSegmenter:
         """Whether the model changes characters itself, those that symbol text cannot carry among them."""
         return _CHANGED_BY_NFKC not in self.processor.normalize(_CHANGED_BY_NFKC)
 
+    @cached_property
+    def _spells_bytes(self) -> bool:
+        """Whether the model writes a character that it does not know as its bytes, as mT5's does."""
+        return self.processor.is_byte(self.processor.piece_to_id(byte_piece(0)))
+
     def decode(self, symbols: str, lang: str) -> str:
         """The text of ``symbols``: exactly what was encoded."""
         text = "".join(symbols.split(" ")).replace(BLANK, " ")
+        text = join_bytes(text) if self._spells_bytes else text
         return unescape(text.removeprefix(" "))
 
     def vocabulary(self) -> list[str]:
