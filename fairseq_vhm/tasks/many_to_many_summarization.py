@@ -86,6 +86,19 @@ class ManyToManySummarizationTask(MiniBatchTask):
         """Ids that no output shows."""
         return set(self.starts.values())
 
+    @property
+    def eval_languages(self) -> tuple[str | None, str | None]:
+        """``--source-lang`` and ``--target-lang``."""
+        return self.cfg.source_lang, self.cfg.target_lang
+
+    def ask_for(self, languages: list[str]) -> None:
+        """Say which language the summary of each of the next lines is to be in.
+
+        Raises:
+            UserError: the model does not write one of them.
+        """
+        self._languages_of_lines = [self._target_language(language) for language in languages]
+
     def max_positions(self) -> tuple[int, int]:
         return self.cfg.max_source_positions, self.cfg.max_target_positions
 

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -149,6 +151,27 @@ def test_directions_of_few_examples_are_left_out_and_said(data, forked, tmp_path
     said = f"{used.sum():,} examples of {len(used)} directions; left out for --min-pair-size 40: "
     assert f"{said}{left.sum():,} of {len(left)} directions" in process.stdout + process.stderr
     assert 0 < len(left) < len(counts)
+
+
+PYTHON = """
+import sys
+from fairseq_vhm import VHMTransformerModel
+model = VHMTransformerModel.from_pretrained(sys.argv[1], "checkpoint_last.pt", data_name_or_path=sys.argv[2])
+for language in ("fr", "zh"):
+    print(model.summarize(["en3 en1 en4 en1 en5"], target_language=language)[0])
+try:
+    model.summarize(["en3"])
+except Exception as error:
+    print(error)
+"""
+
+
+def test_python_asks_for_a_target_language(data, trained):
+    command = [sys.executable, "-c", PYTHON, str(trained[0]), str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    french, chinese, refusal = done.stdout.strip().splitlines()[-3:]
+    assert (language_of(french), language_of(chinese)) == ({"fr"}, {"zh"}), done.stderr
+    assert "no target language" in refusal
 
 
 # ---- VHM ---------------------------------------------------------------------------------------------
