@@ -32,6 +32,7 @@ TRAINING = shlex.split(
     "--encoder-embed-dim 128 --encoder-ffn-embed-dim 256 --decoder-embed-dim 128 "
     "--decoder-ffn-embed-dim 256 --encoder-attention-heads 4 --decoder-attention-heads 4 "
     "--dropout 0.1 --criterion elbo --label-smoothing 0.1 "
+    "--latent-projection states --latent-projection-init identity --latent-activation none "
     "--kl-schedule linear --optimizer adam --adam-betas (0.9,0.998) --clip-norm 1.0 --lr 5e-3 "
     "--lr-scheduler inverse_sqrt --warmup-updates 200 --max-tokens 700 "
     "--max-source-positions 128 --max-target-positions 64 --validate-interval-updates 200 "

@@ -172,8 +172,9 @@ class VHMDecoder(TransformerDecoder):
     def extract_features(self, prev_output_tokens: Tensor, encoder_out: dict | None, *args, **kwargs):
         """Decoder states after Eq. 8 (B x T x C), and fairseq's extra outputs."""
         x, extra = super().extract_features(prev_output_tokens, encoder_out, *args, **kwargs)
-        if encoder_out and encoder_out["latent"]:
-            x = self.fusion(x, encoder_out["latent"][0], encoder_out["task"][0])
+        if encoder_out and self.fusion is not None:
+            latent = encoder_out["latent"][0] if encoder_out["latent"] else None
+            x = self.fusion(x, latent, encoder_out["task"][0])
         return x, extra
 
     def predict_words(self, encoder_out: dict, target: Tensor, special: Tensor) -> Tensor:

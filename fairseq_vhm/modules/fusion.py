@@ -11,7 +11,8 @@ PROJECTION_STARTS = ("xavier", "identity")
 """``identity``: ``W_p = [I; 0]``, so that what feeds on the states finds them as it was trained on them."""
 
 PROJECTIONS = ("task", "states", "shared")
-"""What tasks share of ``W_p = [W_h; W_z]``: nothing; ``W_h``, which meets the decoder's states; all of it."""
+"""What tasks share of ``W_p = [W_h; W_z]``: nothing; ``W_h``, which meets the decoder's states, also those of
+tasks that decode without latents; all of it."""
 
 
 class LatentFusion(nn.Module):
@@ -52,14 +53,19 @@ class LatentFusion(nn.Module):
             if start == "identity":
                 nn.init.eye_(projection.weight)
 
-    def forward(self, states: Tensor, z: Tensor, task: str) -> Tensor:
-        """Decoder states (B x T x C) and joined latents (B x D) to features (B x T x C).
+    def forward(self, states: Tensor, z: Tensor | None, task: str) -> Tensor:
+        """Decoder states (B x T x C) and joined latents (B x D, or ``None``) to features (B x T x C).
 
         The latent's share of the product is the same at every position and computed once.
         """
+        if z is None and self.sharing != "states":
+            return states
         projection = self.projections[task if self.sharing == "task" else "shared"]
-        of_h, of_z = projection.weight[:, : self.width], projection.weight[:, self.width :]
+        of_states = F.linear(states, projection.weight[:, : self.width])
+        if z is None:
+            return self.activation(of_states + projection.bias)
+        of_z = projection.weight[:, self.width :]
         if self.sharing == "states":
             of_z = self.of_latents[task].weight
         of_latent = F.linear(z.to(states.dtype), of_z, projection.bias)
-        return self.activation(F.linear(states, of_h) + of_latent.unsqueeze(1))
+        return self.activation(of_states + of_latent.unsqueeze(1))

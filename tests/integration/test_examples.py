@@ -15,7 +15,7 @@ sys.path.insert(0, str(EXAMPLES))
 
 import run as runner  # noqa: E402  (found by the line above)
 
-ROWS = sorted(EXAMPLES.glob("table*/*.yaml"))
+ROWS = sorted([*EXAMPLES.glob("table*/*.yaml"), *EXAMPLES.glob("variants/*.yaml")])
 SCALES = sorted((EXAMPLES / "scales").glob("*.yaml"))
 TINY = {
     "train": {

@@ -52,6 +52,15 @@ def test_from_the_identity_the_states_pass_unchanged_whatever_the_latent(sharing
     torch.testing.assert_close(made(STATES, Z, "ms"), STATES)
 
 
+@pytest.mark.parametrize("sharing", PROJECTIONS)
+def test_a_task_without_latents_meets_what_all_tasks_share(sharing):
+    made, expected = fusion(sharing, inputs={"cls": 3, "ms": 3}), STATES
+    if sharing == "states":
+        w_h = made.projections["shared"]
+        expected = torch.tanh(STATES @ w_h.weight.T + w_h.bias)
+    torch.testing.assert_close(made(STATES, None, "mt"), expected)
+
+
 def test_shared_states_take_latents_of_any_width():
     """CLS of Table 5's rows 4 and 5 joins several latents."""
     made = fusion("states", inputs={"cls": 9, "mt": 3})
