@@ -2,12 +2,14 @@
 
 import json
 import random
+import shlex
 
 import aligned
 import numpy as np
 import pytest
 import tiny_encoders
 from aligned import Page, addresses, at_cosine, read_pairs, read_splits
+from test_docs import commands
 
 OVER, UNDER = (0.74, 0.8, 0.9, 0.99), (0.5, 0.6, 0.7, 0.73)
 SHARED = (0.6, 0.65, 0.67, 0.7)
@@ -175,6 +177,19 @@ def test_prepare_reads_what_align_leaves(run, done, tmp_path):
     for pair in report["pairs"]:
         for split in ("train", "test"):
             assert counts.get((pair["source"], pair["target"], split), 0) == pair[split]
+
+
+def test_the_commands_of_the_document_run(forked, model, done, tmp_path):
+    _, made, pages, _ = done
+    (tmp_path / "XLSUM").symlink_to(made.parent / "xlsum")
+    (tmp_path / "LaBSE").symlink_to(model)
+    aligned.plant(pages, tmp_path / "LaBSE", tmp_path / "aligned.cache")
+    more = {"align": [], "prepare": ["--vocab-size", "32"]}
+    for command in commands("align.md"):
+        if "--ray" not in command:  # test_workers.py
+            arguments = shlex.split(command)
+            forked(*arguments, *more[arguments[1]], cwd=tmp_path)
+    assert (tmp_path / "DATA" / "corpus.json").exists() and (tmp_path / "looser" / "report.json").exists()
 
 
 WRONG = {
