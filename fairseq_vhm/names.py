@@ -17,3 +17,8 @@ def task_tag(task: str) -> str:
 def language_symbol(code: str) -> str:
     """The dictionary symbol of a language of mBART's, such as ``en_XX``."""
     return f"[{code}]"
+
+
+def start_symbol(language: str) -> str:
+    """The dictionary symbol with which the decoder of a many-to-many model starts, such as ``<2en>``."""
+    return f"<2{language}>"

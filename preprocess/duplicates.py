@@ -20,6 +20,11 @@ def key_of(text: str) -> bytes:
     return "".join(filter(str.isalnum, folded)).encode()
 
 
+def is_telling(key: bytes) -> bool:
+    """Whether a text's key is long enough not to recur by chance."""
+    return len(key) >= _TELLING_BYTES
+
+
 class HeldOut:
     """Digests (8 bytes) of held-out pairs and of their telling texts, and where they stand."""
 
@@ -43,5 +48,5 @@ def _digests(pair: Pair) -> dict[str, bytes]:
     """Digests to compare: that of the pair, and of each text that tells enough by itself."""
     keys = {"source": key_of(pair.source), "target": key_of(pair.target)}
     compared = {"pair": b"\0".join(keys.values())} if all(keys.values()) else {}
-    compared |= {side: key for side, key in keys.items() if len(key) >= _TELLING_BYTES}
+    compared |= {side: key for side, key in keys.items() if is_telling(key)}
     return {what: hashlib.blake2b(key, digest_size=8).digest() for what, key in compared.items()}

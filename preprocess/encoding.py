@@ -74,8 +74,8 @@ Map = Callable[[Callable, Iterator], Iterator]
 class Encoder:
     """Segments files with an ordered, lazy ``map`` that may run elsewhere."""
 
-    def __init__(self, ordered_map: Map, progress: Progress) -> None:
-        self._map = ordered_map
+    def __init__(self, mapped: Map, progress: Progress) -> None:
+        self._map = mapped
         self._progress = progress
 
     def encode_file(self, raw: Path, out: Path, lang: str, limit: int) -> Encoded:
@@ -83,7 +83,7 @@ class Encoder:
         total = Encoded()
         encode = partial(_encode_chunk, lang, limit)
         with raw.open(encoding="utf-8", newline="\n") as lines, out.open("wb") as written:
-            for block, seen in self._map(encode, _chunks(lines)):
+            for block, seen in self._map(encode, chunks(lines)):
                 written.write(block)
                 total.merge(seen)
                 self._progress.advance(seen.lines)
@@ -93,13 +93,19 @@ class Encoder:
 @contextmanager
 def encoder(segmenter: Segmenter, workers: int, progress: Progress) -> Iterator[Encoder]:
     """An :class:`Encoder` whose processes (none for one worker) live as long as the block."""
+    with ordered_map(workers, _start_worker, segmenter) as mapped:
+        yield Encoder(mapped, progress)
+
+
+@contextmanager
+def ordered_map(workers: int, start: Callable, *arguments) -> Iterator[Map]:
+    """A lazy ``map`` over ``workers`` processes (none for one) in each of which ``start(*arguments)`` ran."""
     if workers == 1:
-        _start_worker(segmenter)
-        yield Encoder(map, progress)
+        start(*arguments)
+        yield map
         return
-    with multiprocessing.Pool(workers, _start_process, (segmenter,)) as pool:
-        ordered_map = partial(_bounded_imap, pool, workers * _CHUNKS_A_WORKER)
-        yield Encoder(ordered_map, progress)
+    with multiprocessing.Pool(workers, _start_process, (start, arguments)) as pool:
+        yield partial(_bounded_imap, pool, workers * _CHUNKS_A_WORKER)
 
 
 def _bounded_imap(pool, most: int, function: Callable, items: Iterator) -> Iterator:
@@ -116,7 +122,8 @@ def _bounded_imap(pool, most: int, function: Callable, items: Iterator) -> Itera
         yield result
 
 
-def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
+def chunks(lines: Iterator[str]) -> Iterator[list[str]]:
+    """Lines in lists of the size that one worker takes at a time."""
     while chunk := list(islice(lines, _CHUNK_LINES)):
         yield chunk
 
@@ -129,9 +136,9 @@ def _start_worker(segmenter: Segmenter) -> None:
     _segmenter = segmenter
 
 
-def _start_process(segmenter: Segmenter) -> None:
+def _start_process(start: Callable, arguments: tuple) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to meet
-    _start_worker(segmenter)
+    start(*arguments)
 
 
 def _encode_chunk(lang: str, limit: int, lines: list[str]) -> tuple[bytes, Encoded]:

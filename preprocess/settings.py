@@ -12,7 +12,7 @@ from preprocess.readers import TASKS, ReaderOptions, Request
 from preprocess.records import ON_ERROR
 
 SEGMENTATIONS = (SubwordSegmenter.kind, WordSegmenter.kind)
-_SMALLEST_VOCABULARY = 16
+SMALLEST_VOCABULARY = 16
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class TrioSettings:
     reader_options: ReaderOptions = field(default_factory=ReaderOptions)
 
     def __post_init__(self) -> None:
-        _refuse_unknown("--segmentation", self.segmentation, SEGMENTATIONS)
-        _refuse_unknown("--chinese-words", self.chinese_words, CHINESE_WORDS)
-        _refuse_unknown("--on-error", self.on_error, ON_ERROR)
-        _refuse_unknown("--dedup", self.dedup, DEDUP)
-        _refuse_below("--vocab-size", self.vocab_size, _SMALLEST_VOCABULARY)
-        _refuse_below("--spm-sample-mib", self.spm_sample_mib, 1)
+        refuse_unknown("--segmentation", self.segmentation, SEGMENTATIONS)
+        refuse_unknown("--chinese-words", self.chinese_words, CHINESE_WORDS)
+        refuse_unknown("--on-error", self.on_error, ON_ERROR)
+        refuse_unknown("--dedup", self.dedup, DEDUP)
+        refuse_below("--vocab-size", self.vocab_size, SMALLEST_VOCABULARY)
+        refuse_below("--spm-sample-mib", self.spm_sample_mib, 1)
         for flag in ("max_source_length", "max_target_length", "hold_out"):
-            _refuse_below("--" + flag.replace("_", "-"), getattr(self, flag), 0)
+            refuse_below("--" + flag.replace("_", "-"), getattr(self, flag), 0)
         if not 0.0 < self.character_coverage <= 1.0:
             raise UserError(f"--character-coverage {self.character_coverage}: give a share up to 1")
         if self.spm_model and self.segmentation != SubwordSegmenter.kind:
@@ -103,11 +103,13 @@ class TrioSettings:
         return files
 
 
-def _refuse_unknown(flag: str, value: str, choices: tuple[str, ...]) -> None:
+def refuse_unknown(flag: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is none of ``choices``."""
     if value not in choices:
         raise UserError(f"{flag} {value}: choose one of {', '.join(choices)}")
 
 
-def _refuse_below(flag: str, value: int, least: int) -> None:
+def refuse_below(flag: str, value: int, least: int) -> None:
+    """Refuse a number below ``least``."""
     if value < least:
         raise UserError(f"{flag} {value}: give at least {least}")

@@ -4,6 +4,8 @@ Lines end in ``\\n`` or ``\\r\\n``; blanks at both ends are not part of a text; 
 changed. What would add lines or end a text in a program that reads the line later is refused here.
 """
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,17 +37,33 @@ class BadText(ValueError):
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number (from 1) and bytes of each line of ``path``, without its end.
+    """Number (from 1) and bytes of each line of ``path``, without its end; ``.gz`` is unpacked.
 
     Raises:
         UserError: the file cannot be read.
     """
     try:
-        with path.open("rb") as lines:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 yield number, line.removesuffix(b"\n").removesuffix(b"\r")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: not gzip, or cut short: {error}") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def decode(line: bytes) -> str:
+    """The characters of a line as they are.
+
+    Raises:
+        BadText: broken UTF-8, or a byte order mark.
+    """
+    if line.startswith(_BOM):
+        raise BadText("byte order mark", "save the file as UTF-8 without BOM")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadText("broken UTF-8", f"byte {error.start + 1} of the line") from error
 
 
 def to_text(line: bytes) -> str:
@@ -54,13 +72,7 @@ def to_text(line: bytes) -> str:
     Raises:
         BadText: broken UTF-8, a byte order mark, or a character that breaks lines.
     """
-    if line.startswith(_BOM):
-        raise BadText("byte order mark", "save the file as UTF-8 without BOM")
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadText("broken UTF-8", f"byte {error.start + 1} of the line") from error
-    return clean(text)
+    return clean(decode(line))
 
 
 def clean(text: str) -> str:

@@ -11,7 +11,7 @@ import fairseq_vhm
 from fairseq_vhm.errors import UserError
 
 SUBCOMMANDS = (
-    *("prepare", "score", "compare", "report", "human-eval"),
+    *("prepare", "align", "score", "compare", "report", "human-eval"),
     *("pipeline", "trim", "convert", "average", "doctor"),
 )
 CONTEXT = {"help_option_names": ["-h", "--help"]}

@@ -1,4 +1,4 @@
-"""``vhm pipeline``: translate then summarise, summarise then translate, with any two checkpoints."""
+"""``vhm pipeline``: translate then summarise, summarise then translate, with any two models."""
 
 import json
 import logging
@@ -14,18 +14,23 @@ from fairseq_vhm.pipeline.settings import (
     BEAM,
     CHUNK,
     LENGTH_PENALTY,
+    MAX_SOURCE,
     MAX_TOKENS,
     SENTENCES,
-    ModelSettings,
     PipelineSettings,
-    parse_generation,
+    Search,
 )
 from preprocess.progress import show_progress
 
 app = typer.Typer(no_args_is_help=True)
 
 _TEXT, _MT, _MS, _SEARCH, _RUN = "Texts", "Translator", "Summarizer", "Search", "Run"
-_GEN_ARGS = "Further settings of its search, by fairseq's names, such as '{\"max_len_b\": 60}'."
+_GEN_ARGS = (
+    "Further settings of its search by fairseq's names, such as '{\"max_len_b\": 60}', or for a folder by"
+    " transformers', such as '{\"max_length\": 60}'."
+)
+_MODEL = "Checkpoint of fairseq (several joined by : are an ensemble), or the folder of a HuggingFace model"
+_DATA = "The folder that a checkpoint of fairseq was trained on."
 _TRANSLATE_FIRST = "translate-then-summarize"
 
 
@@ -49,21 +54,22 @@ Input = Annotated[str, _option(_TEXT, "Documents, one a line; - for stdin.", met
 Out = Annotated[Path, _option(_TEXT, "Folder for summaries.txt, the intermediate text and report.json.")]
 SourceLang = Annotated[str, _option(_TEXT, "Language of the documents.")]
 TargetLang = Annotated[str, _option(_TEXT, "Language of the summaries.")]
-Mt = Annotated[str, _option(_MT, "Checkpoint; several joined by : are an ensemble.", metavar="FILE")]
-MtData = Annotated[Path, _option(_MT, "The folder that it was trained on.")]
+Mt = Annotated[str, _option(_MT, f"{_MODEL}.", metavar="PATH")]
+MtData = Annotated[Path | None, _option(_MT, _DATA)]
 MtTask = Annotated[Task, _option(_MT, "What a checkpoint of several tasks is to do.")]
 MtSegmentation = Annotated[str, _option(_MT, f"{KINDS}.", metavar="KIND")]
 MtGenArgs = Annotated[str | None, _option(_MT, _GEN_ARGS, metavar="JSON")]
 Kind = Annotated[Summarizer | None, _option(_MS, "A summarizer without a checkpoint.")]
 Sentences = Annotated[int, _option(_MS, "Sentences that lexrank takes.", min=1)]
-Ms = Annotated[str | None, _option(_MS, "Checkpoint, in place of --summarizer.", metavar="FILE")]
-MsData = Annotated[Path | None, _option(_MS, "The folder that it was trained on.")]
+Ms = Annotated[str | None, _option(_MS, f"{_MODEL}; in place of --summarizer.", metavar="PATH")]
+MsData = Annotated[Path | None, _option(_MS, _DATA)]
 MsTask = Annotated[Task, _option(_MS, "What a checkpoint of several tasks is to do.")]
 MsSegmentation = Annotated[str, _option(_MS, f"{KINDS}.", metavar="KIND")]
 MsGenArgs = Annotated[str | None, _option(_MS, _GEN_ARGS, metavar="JSON")]
 Beam = Annotated[int, _option(_SEARCH, "Beam size.", min=1)]
 Lenpen = Annotated[float, _option(_SEARCH, "Length penalty: scores are divided by length ** this.")]
 MaxTokens = Annotated[int, _option(_SEARCH, "Source tokens in a batch; a longer text goes alone.", min=1)]
+MaxSource = Annotated[int, _option(_SEARCH, "Input tokens that a HuggingFace model reads at most.", min=8)]
 Chunk = Annotated[int, _option(_RUN, "Documents that are finished and kept at a time.", min=1)]
 Cpu = Annotated[bool, _option(_RUN, "Use no GPU.")]
 Fp16 = Annotated[bool, _option(_RUN, "Half precision.")]
@@ -74,7 +80,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON."
 
 @app.callback()
 def pipeline() -> None:
-    """Two-step baselines: each step by a checkpoint of fairseq, or LexRank as summarizer.
+    """Two-step baselines: each step by a model of fairseq or HuggingFace, or LexRank as summarizer.
 
     A killed run goes on when the command is repeated.
     """
@@ -89,7 +95,7 @@ def two_steps(
     source_lang: SourceLang,
     target_lang: TargetLang,
     mt: Mt,
-    mt_data: MtData,
+    mt_data: MtData = None,
     mt_task: MtTask = Task.MT,
     mt_segmentation: MtSegmentation = OWN,
     mt_gen_args: MtGenArgs = None,
@@ -102,6 +108,7 @@ def two_steps(
     ms_gen_args: MsGenArgs = None,
     beam: Beam = BEAM,
     lenpen: Lenpen = LENGTH_PENALTY,
+    max_source: MaxSource = MAX_SOURCE,
     max_tokens: MaxTokens = MAX_TOKENS,
     chunk: Chunk = CHUNK,
     cpu: Cpu = False,
@@ -112,17 +119,12 @@ def two_steps(
 ) -> None:
     if (summarizer is None) == (ms is None):
         raise UserError("give either --summarizer lexrank or a checkpoint with --ms")
-    if ms is not None and ms_data is None:
-        raise UserError(f"--ms {ms}: give --ms-data, the folder that it was trained on")
     _prepare_fairseq()
-    search = {"beam": beam, "lenpen": lenpen}
-    how = {"max_tokens": max_tokens, "cpu": cpu, "fp16": fp16}
-    mt_search = parse_generation("--mt-gen-args", mt_gen_args, **search)
-    translator = ModelSettings("mt", mt, mt_data, str(mt_task), mt_segmentation, mt_search, **how)
+    search = Search(beam, lenpen, max_source, max_tokens, cpu, fp16)
+    translator = search.settings_of("mt", mt, mt_data, str(mt_task), mt_segmentation, mt_gen_args)
     summarizing = None
     if ms is not None:
-        ms_search = parse_generation("--ms-gen-args", ms_gen_args, **search)
-        summarizing = ModelSettings("ms", ms, ms_data, str(ms_task), ms_segmentation, ms_search, **how)
+        summarizing = search.settings_of("ms", ms, ms_data, str(ms_task), ms_segmentation, ms_gen_args)
     settings = PipelineSettings(
         translate_first=ctx.info_name == _TRANSLATE_FIRST,
         input=input,

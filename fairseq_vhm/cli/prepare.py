@@ -8,6 +8,10 @@ import typer
 
 from fairseq_vhm.files import check_folder, write_text
 from fairseq_vhm.text.lexicon import lexicon_text
+from preprocess.crosssum.inputs import find_inputs
+from preprocess.crosssum.prepare import prepare_crosssum
+from preprocess.crosssum.settings import CrossSumSettings
+from preprocess.crosssum.summary import print_corpus
 from preprocess.encoding import available_cores
 from preprocess.lexicon import LexiconInputs, LexiconSettings, prepare_lexicon
 from preprocess.progress import show_progress
@@ -135,6 +139,79 @@ def trio(
         print(json.dumps(manifest, ensure_ascii=False, indent=2))
     else:
         print_summary(manifest, out, is_new)
+
+
+@app.command()
+def crosssum(
+    out: Annotated[Path, typer.Argument(metavar="DATA", help="The folder to make.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...", help="Folders of .jsonl and .jsonl.gz whose names say the split; or files."
+        ),
+    ] = None,
+    train: Annotated[
+        list[str] | None, _option("Training file, folder or quoted pattern; may repeat.", _CORPUS)
+    ] = None,
+    valid: Annotated[list[str] | None, _option("Validation file, likewise.", _CORPUS)] = None,
+    test: Annotated[list[str] | None, _option("Test file, likewise.", _CORPUS)] = None,
+    lang: Annotated[
+        str | None, _option("Language of files that do not tell it: en; or two: en-bn.", _CORPUS)
+    ] = CrossSumSettings.lang,
+    vocab_size: Annotated[int, _option("SentencePiece pieces.", _SEGMENTATION)] = CrossSumSettings.vocab_size,
+    character_coverage: Annotated[
+        float, _option("Share of characters with a piece of their own.", _SEGMENTATION)
+    ] = CrossSumSettings.character_coverage,
+    spm_alpha: Annotated[
+        float,
+        _option("Languages share SentencePiece's text by size to this power; 1: as they are.", _SEGMENTATION),
+    ] = CrossSumSettings.spm_alpha,
+    spm_sample_mib: Annotated[
+        int, _option("Train SentencePiece on a sample of about this size.", _SEGMENTATION)
+    ] = CrossSumSettings.spm_sample_mib,
+    spm_model: Annotated[
+        str | None, _option("Use this SentencePiece model.", _SEGMENTATION, "--spm")
+    ] = CrossSumSettings.spm_model,
+    mt5: Annotated[
+        str | None, _option("Use the vocabulary of the mT5 in this folder.", _SEGMENTATION)
+    ] = CrossSumSettings.mt5,
+    max_source_length: Annotated[
+        int, _option("Cut articles to this many symbols; 0: never.", _SEGMENTATION)
+    ] = CrossSumSettings.max_source_length,
+    on_error: Annotated[
+        str, _option("What to do with a bad row: stop or drop.", _CHECKS)
+    ] = CrossSumSettings.on_error,
+    dedup: Annotated[
+        str, _option("Training rows that are also held out: stop, drop or report.", _CHECKS)
+    ] = CrossSumSettings.dedup,
+    seed: Annotated[int, _option("Seed of the sample.", _RUN)] = CrossSumSettings.seed,
+    workers: Annotated[int, _option("Processes.", _RUN, min=1)] = available_cores(),
+    overwrite: Annotated[bool, _option("Replace DATA if it was prepared from something else.", _RUN)] = False,
+    quiet: Annotated[bool, _option("No progress.", _RUN)] = False,
+    as_json: Annotated[bool, _option("Print the manifest as JSON.", _RUN, "--json")] = False,
+) -> None:
+    """Prepare XL-Sum, CrossSum or other pairs of many languages, each text once."""
+    by_split = {"train": train or (), "valid": valid or (), "test": test or ()}
+    settings = CrossSumSettings(
+        files=find_inputs(inputs or (), by_split),
+        lang=lang,
+        vocab_size=vocab_size,
+        character_coverage=character_coverage,
+        spm_alpha=spm_alpha,
+        spm_sample_mib=spm_sample_mib,
+        spm_model=spm_model,
+        mt5=mt5,
+        max_source_length=max_source_length,
+        on_error=on_error,
+        dedup=dedup,
+        seed=seed,
+    )
+    with show_progress(quiet) as progress:
+        manifest, is_new = prepare_crosssum(settings, out, workers, overwrite, progress)
+    if as_json:
+        print(json.dumps(manifest, ensure_ascii=False, indent=2))
+    else:
+        print_corpus(manifest, out, is_new)
 
 
 @app.command()

@@ -72,6 +72,8 @@ def command(
     for run in report.runs:
         for line in run.missing:
             print(f"vhm: {run.name}: {line}", file=sys.stderr)
+    for line in report.warnings:
+        print(f"vhm: {line}", file=sys.stderr)
     written = write(report, out)
     counts = f"{len(report.runs)} runs, {len(report.tables)} tables, {len(report.figures)} figures"
     print(f"{counts}: {written[0]}")

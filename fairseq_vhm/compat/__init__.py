@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from fairseq_vhm.compat import batching, checkpoints, encoding, errors, processes, warnings
+from fairseq_vhm.compat import batching, checkpoints, encoding, errors, ngrams, processes, warnings
 from fairseq_vhm.compat.arguments import refuse_what_would_go_wrong_later
 from fairseq_vhm.compat.precision import bf16_is_not_tpu
 
@@ -16,6 +16,7 @@ def apply() -> None:
     batching.keep_the_rest()
     processes.let_ddp_run_on_cpu()
     encoding.keep_broken_bytes()
+    ngrams.mend_ngrams()
     errors.install()
 
 

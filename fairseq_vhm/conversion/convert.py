@@ -178,13 +178,13 @@ def _write(
             dictionary.save(str(path))
         write_json(settings.out / REPORT, report)
         part = settings.out / f"{CHECKPOINT}.part"
-        torch.save(_state(arguments, weights), part)
+        torch.save(untrained_state(arguments, weights), part)
         os.replace(part, settings.out / CHECKPOINT)
     except OSError as error:
         raise UserError(f"--out {settings.out}: cannot be written to ({error.strerror})") from error
 
 
-def _state(arguments: Namespace, weights: dict) -> dict:
+def untrained_state(arguments: Namespace, weights: dict) -> dict:
     """A checkpoint as fairseq's trainer saves it, before the first update."""
     config = OmegaConf.to_container(
         convert_namespace_to_omegaconf(arguments), resolve=True, enum_to_str=True

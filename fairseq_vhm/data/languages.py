@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fairseq.data import Dictionary
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.names import MASK, PRETRAINING_TASKS, TASKS, language_symbol, task_tag
+from fairseq_vhm.names import MASK, PRETRAINING_TASKS, TASKS, language_symbol, start_symbol, task_tag
 
 MBART25 = (
     "ar_AR,cs_CZ,de_DE,en_XX,es_XX,et_EE,fi_FI,fr_XX,gu_IN,hi_IN,it_IT,ja_XX,kk_KZ,ko_KR,lt_LT,lv_LV,"
@@ -80,6 +80,18 @@ class Languages:
         return language_symbol(self.of(suffix))
 
 
+@dataclass(frozen=True)
+class TargetLanguages:
+    """The languages that a many-to-many model writes, and the symbols with which its decoder starts."""
+
+    codes: tuple[str, ...]
+
+    @property
+    def symbols(self) -> list[str]:
+        """What they add to a dictionary, in order."""
+        return [*map(start_symbol, self.codes)]
+
+
 def _suffixes(text: str | None, codes: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for part in text.replace(" ", "").split(",") if text else []:
@@ -104,7 +116,7 @@ class MarkedDictionary(Dictionary):
         """How many symbols behind the tags of the tasks there are for pre-training alone."""
         return len(self) - 1 - self.index(task_tag(TASKS[-1])) if self.pretraining else 0
 
-    def mark(self, languages: Languages | None) -> None:
+    def mark(self, languages: "Languages | TargetLanguages | None") -> None:
         """Put the marks in place of those that there are; the symbols of the texts stay."""
         if not hasattr(self, "text_symbols"):
             self.text_symbols = len(self)

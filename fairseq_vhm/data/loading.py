@@ -9,6 +9,7 @@ from fairseq.data import data_utils
 from fairseq.tasks.translation import load_langpair_dataset
 
 from fairseq_vhm.data.checks import AGAIN, check_dictionaries, check_pair
+from fairseq_vhm.data.dictionaries import read_dictionary
 from fairseq_vhm.data.languages import Languages, MarkedDictionary
 from fairseq_vhm.data.pairs import CutDataset, TaskPairs, few_shot_subset
 from fairseq_vhm.errors import UserError
@@ -73,7 +74,7 @@ def load_dictionary(
         UserError: dictionaries are missing or differ.
     """
     check_dictionaries([path for folder in folders for path in folder.dictionaries])
-    dictionary = MarkedDictionary.load(folders[0].dictionaries[0])
+    dictionary = read_dictionary(folders[0].dictionaries[0])
     dictionary.pretraining = pretraining
     dictionary.mark(languages)
     return dictionary

@@ -185,7 +185,7 @@ class TrainingSteps(FairseqDataset):
         pairs = self.parts[turn.task]
         chosen = self.mini_batches[turn.task][turn.number]
         batch = pairs.collater([pairs.at(int(i), turn.position) for i in chosen])
-        return {**batch, "position": turn.position}
+        return {**batch, "stream": turn.task, "position": turn.position}
 
     def collater(self, mini_batches: list[dict]) -> dict:
         return {"mini_batches": mini_batches} if mini_batches else {}

@@ -51,23 +51,36 @@ class SummarizationHub(GeneratorHubInterface):
         self.languages = task.eval_languages
 
     def summarize(
-        self, texts: Sequence[str], beam: int = BEAM, lenpen: float = LENGTH_PENALTY, **settings
+        self,
+        texts: Sequence[str],
+        beam: int = BEAM,
+        lenpen: float = LENGTH_PENALTY,
+        target_language: str | None = None,
+        **settings,
     ) -> list[str]:
         """Summaries of documents, in the order given.
 
         Args:
             texts: raw documents in the source language.
+            target_language: that of the summaries, for a model of many.
             settings: further generation settings by fairseq's names (``max_len_b``, ``nbest``, ...).
 
         Raises:
-            UserError: a document is empty.
+            UserError: a document is empty, or a target language is missing, unknown or not to choose.
         """
         if isinstance(texts, str):
             raise UserError("summarize() takes a list of documents; put the one in brackets")
         for number, text in enumerate(texts, start=1):
             if not text.strip():
                 raise UserError(f"document {number} is empty")
+        self._ask_for(target_language, len(texts))
         return self.sample(list(texts), beam=beam, lenpen=lenpen, **settings) if texts else []
+
+    def _ask_for(self, language: str | None, count: int) -> None:
+        if hasattr(self.task, "ask_for"):
+            self.task.ask_for([language] * count)
+        elif language not in (None, self.languages[1]):
+            raise UserError(f"target_language '{language}': the model writes {self.languages[1]} alone")
 
     def encode(self, sentence: str):
         if self.segmenter is None:

@@ -9,7 +9,9 @@ probability; 1 throughout where the identifier does not know the target.  LP, le
 
 An empty output or reference has no meaning to compare: MS is 0, and so is LC of an empty output.
 Tokens are words without punctuation (by jieba for Chinese, as in the released scorer) or, in other
-scripts without spaces, characters (:func:`~.tokens.rule_for`).
+scripts without spaces, characters (:func:`~.tokens.rule_for`).  Words of one language and characters of
+another do not compare, so against references in another language both sides are counted in the pieces of
+LaBSE's vocabulary (the released scorer reads the reference by the rules of the output's language).
 """
 
 import math
@@ -42,6 +44,7 @@ BLANK_IN_CHINESE = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])")
 """Every blank but those between Latin words or numbers."""
 
 NAMES = ("lase", "lase_meaning", "lase_language", "lase_length")
+PIECES = "pieces-of-the-sentence-encoder"
 
 
 def score_lase(
@@ -52,25 +55,26 @@ def score_lase(
     identifier: LanguageIdentifier,
     multi_ref: MultiReference = "best",
     track: Track = iter,
+    reference_lang: str | None = None,
 ) -> list[Score]:
     """LaSE and its three parts, in points.
 
     Args:
         hypotheses: N outputs.
-        references: N lists of at least one reference, in ``lang`` (LaSE-in-lang) or in any other
-            language (cross-lingual).
+        references: N lists of at least one reference.
         lang: the language that the outputs should be in.
         sentences: LaBSE.
         identifier: the classifier; lid.176 in the paper.
         multi_ref: with several references, the one of highest LaSE, or the mean over them.
         track: wraps the batches of texts that are encoded, to show progress.
+        reference_lang: the language of the references where it is another than ``lang``.
 
     Returns:
         One :class:`Score` for each of ``NAMES``; the parts are means of MS, LC and LP.
     """
     pairs = flat_pairs(hypotheses, references)
     targets = target_languages(lang, identifier)
-    tokens, count = _counter(lang)
+    tokens, count = _pieces(sentences, pairs) if reference_lang else _counter(lang)
     confidence = {text: language_confidence(text, targets, identifier) for text in dict.fromkeys(hypotheses)}
     columns = np.empty((len(pairs), len(NAMES)))
     columns[:, 1] = _meanings(pairs, sentences, track)
@@ -84,7 +88,7 @@ def score_lase(
         f"max:{sentences.max_length}",
         f"lid:{identifier.name}",
         f"lang:{'+'.join(sorted(targets)) or language_code(lang) + '(unknown, LC=1)'}",
-        f"length:{tokens}|alpha:{ALLOWANCE}",
+        f"length:{tokens}|alpha:{ALLOWANCE}" + (f"|refs-in:{reference_lang}" if reference_lang else ""),
         references_field(references, multi_ref),
     )
     parts = {
@@ -121,6 +125,12 @@ def _meanings(pairs: Sequence[Pair], sentences: SentenceEncoder, track: Track) -
         vectors = sentences.encode([text for row in full for text in pairs[row]], track)
         cosines[full] = np.clip((vectors[::2] * vectors[1::2]).sum(axis=1, dtype=np.float64), -1, 1)
     return cosines
+
+
+def _pieces(sentences: SentenceEncoder, pairs: Sequence[Pair]) -> tuple[str, Callable[[str], int]]:
+    """As :func:`_counter`, for texts of two languages."""
+    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+    return PIECES, dict(zip(texts, sentences.lengths(texts), strict=True)).__getitem__
 
 
 def _counter(lang: str) -> tuple[str, Callable[[str], int]]:

@@ -153,13 +153,67 @@ def read_outputs(path: Path, count: int, reference: Path) -> list[str]:
 
 def read_log(path: Path, lines: Sequence[str], count: int, reference: Path) -> list[str]:
     """Outputs of a ``fairseq-generate`` log in the order of the corpus."""
+    outputs = _log_outputs(path, lines)
+    _check_numbers(path, set(outputs), count, reference)
+    return [_best(path, outputs[number]) for number in range(count)]
+
+
+def read_numbered(path: Path, count: int, post_process: PostProcess = "none") -> dict[int, str]:
+    """Outputs for some or all of ``count`` examples by the number of the example.
+
+    Args:
+        path: a ``fairseq-generate`` log; JSON lines ``{"id": NUMBER, "output": TEXT}``; or ``count`` plain
+            lines.
+        post_process: how pieces are joined; those of SentencePiece are joined in any case.
+
+    Raises:
+        UserError: for a file of another form, cut short, or of other examples.
+    """
+    lines = read_lines(path)
+    if any(LOG_LINE.match(line) for line in lines):
+        outputs = {number: _best(path, entries) for number, entries in _log_outputs(path, lines).items()}
+    elif _is_json(lines):
+        outputs = _json_outputs(path, lines)
+    else:
+        outputs = dict(enumerate(lines))
+        if len(lines) != count:
+            raise UserError(f"{path}: {len(lines)} lines for {count} examples; give an output for each")
+    if beyond := sorted(number for number in outputs if not 0 <= number < count):
+        raise UserError(
+            f"{path}: sentence {beyond[0]} is unknown: there are {count} examples (0 to {count - 1}); is it"
+            " the output of this split?"
+        )
+    texts = list(outputs.values())
+    if post_process == "none" and _pieces(texts) == "sentencepiece":
+        post_process = "sentencepiece"
+    _check_outputs(path, texts, post_process)
+    return {number: join_pieces(outputs[number], post_process, "und") for number in sorted(outputs)}
+
+
+def _log_outputs(path: Path, lines: Sequence[str]) -> dict[int, list[_Entry]]:
+    """The ``D-`` lines of a log, else its ``H-`` lines, by the number of the sentence."""
     by_kind = _log_entries(path, lines)
     _check_whole(path, by_kind)
     outputs = next((by_kind[kind] for kind in OUTPUT_KINDS if by_kind[kind]), None)
     if outputs is None:
         raise UserError(f"{path}: a log without outputs (H- lines); run fairseq-generate again")
-    _check_numbers(path, set(outputs), count, reference)
-    return [_best(path, outputs[number]) for number in range(count)]
+    return outputs
+
+
+def _json_outputs(path: Path, lines: Sequence[str]) -> dict[int, str]:
+    outputs: dict[int, str] = {}
+    for line_number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            number, text = record["id"], record["output"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f'{path}, line {line_number}: not {{"id": NUMBER, "output": TEXT}}') from error
+        if type(number) is not int or not isinstance(text, str) or SURROGATE.search(text):
+            raise UserError(f"{path}, line {line_number}: id is no whole number, or output no text")
+        if number in outputs:
+            raise UserError(f"{path}, line {line_number}: example {number} again; give one output for each")
+        outputs[number] = text
+    return outputs
 
 
 def join_pieces(text: str, post_process: PostProcess, lang: str) -> str:

@@ -15,6 +15,7 @@ from fairseq_vhm.text.langid import (
     FastTextIdentifier,
     LanguageIdentifier,
     Py3LangidIdentifier,
+    RememberingIdentifier,
     target_languages,
 )
 
@@ -86,12 +87,12 @@ class Resources:
     @cached_property
     def lid(self) -> LanguageIdentifier:
         """Of LaSE."""
-        return FastTextIdentifier(self.given.lid)
+        return RememberingIdentifier(FastTextIdentifier(self.given.lid))
 
     @cached_property
     def identifier(self) -> LanguageIdentifier:
         """Of offtarget: that of ``--lid``, else one that needs no model file."""
-        return Py3LangidIdentifier() if self.given.lid is None else self.lid
+        return RememberingIdentifier(Py3LangidIdentifier()) if self.given.lid is None else self.lid
 
 
 def can_tell(lang: str, given: Given) -> bool:

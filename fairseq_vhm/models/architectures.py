@@ -7,9 +7,11 @@ from fairseq.models.transformer import base_architecture
 
 from fairseq_vhm.compat import mend_arguments
 from fairseq_vhm.models import ats_transformer as _ats  # noqa: F401  (before its sizes)
+from fairseq_vhm.models import hf_mt5 as _mt5  # noqa: F401  (before its sizes)
 from fairseq_vhm.models import ms_cls_rec as _baseline  # noqa: F401  (before its sizes)
 from fairseq_vhm.models import vhm_transformer as _registered  # noqa: F401  (before its sizes)
 from fairseq_vhm.models.config import VHMConfig
+from fairseq_vhm.models.hf_mt5 import HFMT5Config
 
 
 def _set(args: Namespace, **defaults) -> None:
@@ -108,3 +110,10 @@ def ats_transformer_tiny(args: Namespace) -> None:
     """The same in the size of ``vhm_transformer_tiny``."""
     _set(args, latents="none")
     vhm_transformer_tiny(args)
+
+
+@register_model_architecture("hf_mt5", "hf_mt5")
+def hf_mt5(args: Namespace) -> None:
+    """HuggingFace's mT5 (Xue et al., 2021), in the size that its ``config.json`` says."""
+    mend_arguments(args)
+    HFMT5Config.fill(args)

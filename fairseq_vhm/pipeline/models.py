@@ -16,12 +16,15 @@ from torch import Tensor
 
 from fairseq_vhm.data.loading import TaskFolder
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.pipeline.directions import pick
 from fairseq_vhm.pipeline.segmentation import segmenter_of
 from fairseq_vhm.pipeline.settings import ModelSettings
 from fairseq_vhm.tasks.cross_lingual_summarization import CrossLingualSummarizationTask
+from fairseq_vhm.tasks.many_to_many_summarization import ManyToManySummarizationTask
 from fairseq_vhm.text.symbols import language_of
 
 _CODE = re.compile("[a-z]{2}")
+_KINDS = CrossLingualSummarizationTask | ManyToManySummarizationTask | TranslationTask
 
 
 def is_language(suffix: str) -> bool:
@@ -34,16 +37,17 @@ class TextModel:
 
     Args:
         settings: where it is and how it is to search.
+        source, target: languages, of which a model of many is told; any other has its own.
 
     Raises:
         UserError: a file is missing, damaged, of another task, or does not fit its dictionary.
     """
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, source: str, target: str) -> None:
         settings.check()
         self.settings = settings
         self.models, config, self.task = _load(settings)
-        self.source, self.target = _languages(settings, self.task)
+        self.source, self.target = _languages(settings, self.task, source, target)
         self.segmenter = segmenter_of(
             settings.flag, settings.segmentation, settings.data, self.source, self.target
         )
@@ -173,10 +177,10 @@ def _check_task(settings: ModelSettings, state: dict) -> None:
         raise UserError(f"{where}: not a checkpoint of fairseq-train (vhm convert reads the released code's)")
     name = config["task"]["_name"]
     kind = TASK_REGISTRY.get(name)
-    if kind is None or not issubclass(kind, CrossLingualSummarizationTask | TranslationTask):
+    if kind is None or not issubclass(kind, _KINDS):
         raise UserError(
             f"{where}: was trained with --task {name}; the pipeline needs one of "
-            "cross_lingual_summarization or translation"
+            "cross_lingual_summarization, many_to_many_summarization or translation"
         )
     trained = str(config["task"].get("tasks", "")).replace(" ", "").split(",")
     if issubclass(kind, CrossLingualSummarizationTask) and settings.eval_task not in trained:
@@ -186,8 +190,15 @@ def _check_task(settings: ModelSettings, state: dict) -> None:
         )
 
 
-def _languages(settings: ModelSettings, task: FairseqTask) -> tuple[str, str]:
-    """Suffixes of the two sides of the task that the model is to do."""
+def _languages(
+    settings: ModelSettings, task: FairseqTask, source: str, target: str
+) -> tuple[str, str]:
+    """Suffixes of the two sides of the task that the model is to do; one of many languages is told them."""
+    if isinstance(task, ManyToManySummarizationTask):
+        where = f"--{settings.flag} {settings.checkpoint}"
+        source, target = (pick(where, language, task.corpus.languages) for language in (source, target))
+        task.cfg.target_lang = target
+        return source, target
     if isinstance(task, CrossLingualSummarizationTask):
         folder = TaskFolder.find(str(settings.data), settings.eval_task)
         return folder.source, folder.target

@@ -5,7 +5,6 @@ document and takes the central sentences by LexRank, GLTran summarises and trans
 Google's translator; CrossSum's baseline (Bhattacharjee et al., ACL 2023) summarises, then translates.
 """
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,12 +13,17 @@ from pathlib import Path
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.pipeline.documents import Document
-from fairseq_vhm.pipeline.folder import RunFolder, hash_file
+from fairseq_vhm.pipeline.folder import RunFolder
+from fairseq_vhm.pipeline.huggingface import HuggingFaceModel
 from fairseq_vhm.pipeline.lexrank import LexRank
 from fairseq_vhm.pipeline.lines import Seen, chunks, examine, spool
 from fairseq_vhm.pipeline.models import TextModel, is_language
-from fairseq_vhm.pipeline.segmentation import manifests_of
-from fairseq_vhm.pipeline.settings import TRANSLATE, ModelSettings, PipelineSettings
+from fairseq_vhm.pipeline.settings import (
+    TRANSLATE,
+    AnyModelSettings,
+    HuggingFaceSettings,
+    PipelineSettings,
+)
 from fairseq_vhm.pipeline.steps import Extract, Step, Summarize, Translate
 from fairseq_vhm.text.symbols import language_of
 
@@ -114,7 +118,7 @@ class _Run:
         return steps
 
     def _load_step(
-        self, name: str, settings: ModelSettings | None, lang: str, wanted: str | None
+        self, name: str, settings: AnyModelSettings | None, lang: str, wanted: str | None
     ) -> tuple[Step, str]:
         """A step from texts in ``lang``, and the language of what it writes (``wanted`` if that is fixed)."""
         if settings is None:
@@ -122,10 +126,10 @@ class _Run:
                 raise UserError(f"--mt writes {lang}, but --target-lang is {wanted}: give one that writes it")
             return Extract(LexRank(lang, self.settings.sentences)), lang
         self.progress.stage(f"load {settings.checkpoint}")
-        model = TextModel(settings)
-        model.check_direction(lang, wanted)
         translates = name == TRANSLATE
         otherwise = wanted or (self.settings.target_lang if translates else lang)
+        model = _load(settings, lang, otherwise)
+        model.check_direction(lang, wanted)
         written = model.target if is_language(model.target) else otherwise
         return (Translate if translates else Summarize)(model, written), written
 
@@ -159,6 +163,13 @@ class _Run:
         return len(documents)
 
 
+def _load(settings: AnyModelSettings, source: str, target: str) -> TextModel | HuggingFaceModel:
+    """The model of a step from ``source`` to ``target``; many have a direction of their own."""
+    if isinstance(settings, HuggingFaceSettings):
+        return HuggingFaceModel(settings, source, target)
+    return TextModel(settings, source, target)
+
+
 def _made_of(settings: PipelineSettings, seen: Seen) -> dict:
     """All that decides about the outputs, under the names of the flags; files by their contents."""
     made = {
@@ -169,18 +180,5 @@ def _made_of(settings: PipelineSettings, seen: Seen) -> dict:
         "--chunk": settings.chunk,
     }
     for _, _, model in settings.stages:
-        made |= {"--sentences": settings.sentences} if model is None else _model_made_of(model)
+        made |= {"--sentences": settings.sentences} if model is None else model.made_of()
     return made
-
-
-def _model_made_of(model: ModelSettings) -> dict:
-    kind, _, file = model.segmentation.partition(":")
-    own = {*model.data.glob("**/dict.*.txt"), *manifests_of(model.data)}
-    return {
-        f"--{model.flag}": [hash_file(path) for path in model.files],
-        f"--{model.flag}-task": model.eval_task,
-        f"--{model.flag}-data": {os.path.relpath(path, model.data): hash_file(path) for path in sorted(own)},
-        f"--{model.flag}-segmentation": [kind, hash_file(Path(file)) if Path(file).is_file() else file],
-        f"search of --{model.flag}": model.generation,
-        "--fp16": model.fp16,
-    }

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from fairseq_vhm.pipeline.documents import Document, join
+from fairseq_vhm.pipeline.huggingface import HuggingFaceModel
 from fairseq_vhm.pipeline.lexrank import LexRank
 from fairseq_vhm.pipeline.models import TextModel
 
+Model = TextModel | HuggingFaceModel
 Step = Callable[[list[Document], Counter], list[Document]]
 """Documents to documents; what is counted goes into the second argument."""
 
@@ -22,7 +24,7 @@ Step = Callable[[list[Document], Counter], list[Document]]
 class Translate:
     """Every sentence of every document through a translation model that writes ``lang``."""
 
-    def __init__(self, model: TextModel, lang: str) -> None:
+    def __init__(self, model: Model, lang: str) -> None:
         self.model, self.lang = model, lang
 
     def __call__(self, documents: list[Document], counts: Counter) -> list[Document]:
@@ -50,7 +52,7 @@ class Translate:
 class Summarize:
     """Every document through a summarization model that writes ``lang``."""
 
-    def __init__(self, model: TextModel, lang: str) -> None:
+    def __init__(self, model: Model, lang: str) -> None:
         self.model, self.lang = model, lang
 
     def __call__(self, documents: list[Document], counts: Counter) -> list[Document]:

@@ -19,7 +19,7 @@ from fairseq_vhm.report.figures import (
     training_figure,
 )
 from fairseq_vhm.report.overrides import FILE_NAME, read_overrides
-from fairseq_vhm.report.pairs import pair_figures, pair_tables
+from fairseq_vhm.report.pairs import pair_figures, pair_tables, wrong_language_tables, wrong_languages
 from fairseq_vhm.report.reader import reader_data
 from fairseq_vhm.report.results import Result, Testing, TestResults, check_baseline, collect
 from fairseq_vhm.report.runs import Run, find_runs
@@ -56,11 +56,13 @@ class Report:
     results: list[TestResults]
     tables: list[Table]
     figures: list[Figure]
+    warnings: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict:
         """``tables``, ``runs``, ``comparisons`` and the figures' ``curves``; see ``docs/report.md``."""
         return {
             "title": self.title,
+            "warnings": self.warnings,
             "tables": [table.as_json() for table in self.tables],
             "runs": [_run_json(one, result, scored) for one, result, scored in _scored_runs(self.results)],
             "comparisons": [
@@ -73,7 +75,8 @@ class Report:
 
     def markdown(self) -> str:
         """Tables and figures; the figures as links to their files."""
-        parts = [f"# {self.title}", *(table.markdown() for table in self.tables)]
+        parts = [f"# {self.title}", *(f"**{line}**" for line in self.warnings)]
+        parts += [table.markdown() for table in self.tables]
         for figure in self.figures:
             parts.append(f"### {figure.title}\n\n![{figure.title}]({FIGURES}/{figure.name}.png)")
             parts.append(figure.caption)
@@ -89,6 +92,7 @@ class Report:
     def page(self) -> str:
         """The page in which a person reads, one HTML text."""
         data = {
+            "warnings": self.warnings,
             "tables": [table.as_json() for table in self.tables],
             "figures": [
                 {"title": one.title, "caption": one.caption, "uri": _data_uri(one)} for one in self.figures
@@ -115,10 +119,10 @@ def build(folder: Path, options: Options, track: Track) -> Report:
         scored = {run.name: score_run(run, test, options.given, options.scoring, track) for run in test.runs}
         results.append(collect(test, scored, options.testing))
     check_baseline(results, options.testing)
-    tables = make_tables(results, runs, options.published)
+    tables = [*wrong_language_tables(runs), *make_tables(results, runs, options.published)]
     tables[-1:-1] = pair_tables(runs)
     title = TITLE.format(runs=folder.resolve().name)
-    return Report(title, runs, results, tables, _figures(results, runs, options))
+    return Report(title, runs, results, tables, _figures(results, runs, options), wrong_languages(runs))
 
 
 def check_out(out: Path) -> None:

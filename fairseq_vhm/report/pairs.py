@@ -1,12 +1,23 @@
 """CrossSum's Figures 2-4 (Bhattacharjee et al., ACL 2023): scores of every pair of languages.
 
-They are drawn from files ``scores.SRC-TGT.json`` in a run's folder, each what ``vhm score --json``
-writes for the outputs of one pair.
+They are drawn from files ``scores.SRC-TGT.json`` in a run's folder, which ``vhm score --corpus`` writes, or
+``vhm score --json`` for the outputs of one pair.  Pairs of fewer examples than ``scores.pairs.json`` says are
+left out of the figures and means, and counted; outputs in wrong languages are shown of all.
 """
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from fairseq_vhm.language_pairs import offtarget
+from fairseq_vhm.language_pairs.results import PairScores as Pair
+from fairseq_vhm.language_pairs.results import counted
+from fairseq_vhm.language_pairs.tables import (
+    COLUMNS,
+    language_table,
+    off_target_tables,
+    overall_table,
+    size_note,
+)
 from fairseq_vhm.report.figures import COLOURS, Figure, canvas, file_name, legend, picture
 from fairseq_vhm.report.runs import Run
 from fairseq_vhm.report.systems import base_name
@@ -14,80 +25,151 @@ from fairseq_vhm.tables import Table
 
 PairScores = Mapping[tuple[str, str], float]
 
-METRICS = {"lase": "LaSE", "rouge2": "ROUGE-2"}
+METRICS = {"lase": COLUMNS["lase"], "rouge2": COLUMNS["rouge2"], "lase_source": COLUMNS["lase_source"]}
 PIVOTS = 4
 CELL = 0.42  # inches of a bubble plot, a language
-LARGEST = 240  # points² of the largest bubble
+LARGEST, SMALLEST = 240, 5  # points² of a bubble
 MARGIN = 1.6
 BAR = 0.85  # share of a group that its bars take
+DARK = 55  # percent from which on a cell's text is white
 
 
 def pair_figures(runs: Sequence[Run], pivots: Sequence[str] | None = None) -> list[Figure]:
-    """For each metric that any run has: a bubble plot for each run, bars by language and by pivot.
+    """The languages of outputs; for each metric that any run has a bubble plot for each run, bars by language
+    and by pivot.
 
     ``pivots`` are the languages of the last; by default those of the most pairs.
     """
     names = _names([run for run in runs if run.pairs])
-    figures = []
+    known = {name: run.pair_scores for name, run in names.items() if offtarget.told(run.pair_scores)}
+    figures = [wrong_language_figure(name, pairs) for name, pairs in known.items()]
     for metric, shown in METRICS.items():
         systems = {name: scores for name, run in names.items() if (scores := scores_of(run, metric))}
         if not systems:
             continue
         values = [score for scores in systems.values() for score in scores.values()]
         extent = (min(values), max(values))
-        figures += [bubbles(name, scores, metric, extent) for name, scores in systems.items()]
+        left_out = {name: size_note(names[name].pair_scores, names[name].least) for name in systems}
+        figures += [bubbles(name, scores, metric, extent, left_out[name]) for name, scores in systems.items()]
         figures.append(bars_by_language(systems, metric, shown))
         figures.append(bars_by_pivot(systems, metric, shown, pivots or usual_pivots(systems)))
     return figures
 
 
-def pair_tables(runs: Sequence[Run]) -> list[Table]:
-    """Means over pairs, of each system and metric."""
+def wrong_languages(runs: Sequence[Run]) -> list[str]:
+    """A line for each run with outputs in wrong languages."""
     names = _names([run for run in runs if run.pairs])
-    rows = []
+    found = {name: offtarget.warning(run.pair_scores, run.limit) for name, run in names.items()}
+    return [f"{name}: {line}" for name, line in found.items() if line]
+
+
+def wrong_language_tables(runs: Sequence[Run]) -> list[Table]:
+    """Outputs in wrong languages, of each system: what a report says first."""
+    names = _names([run for run in runs if run.pairs])
+    return [table for name, run in names.items() for table in off_target_tables(run.pair_scores, name)]
+
+
+def pair_tables(runs: Sequence[Run]) -> list[Table]:
+    """Means over pairs of each system and metric, and by language."""
+    names = _names([run for run in runs if run.pairs])
+    if not names:
+        return []
+    tables = [overall_table([(name, run.pair_scores, run.least) for name, run in names.items()])]
     for name, run in names.items():
-        found = {metric: scores_of(run, metric) for metric in METRICS}
-        means = [f"{fmean(scores.values()):.2f}" if scores else "-" for scores in found.values()]
-        rows.append([name, str(len(run.pairs)), *means])
-    notes = ["The mean over pairs of languages, each pair counted once."]
-    return [Table("Pairs of languages", ["system", "pairs", *METRICS.values()], rows, notes)] if rows else []
+        if found := language_table(run.pair_scores, run.least, name):
+            tables.append(found)
+    return tables
 
 
 def scores_of(run: Run, metric: str) -> dict[tuple[str, str], float]:
-    """(source, target) -> score."""
+    """(source, target) -> score, of the pairs that count."""
     return {
-        pair: headlines[metric]
-        for pair, scores in run.pairs.items()
-        if metric in (headlines := scores.headlines())
+        (pair.source, pair.target): value
+        for pair in counted(run.pair_scores, run.least)
+        if (value := pair.headline(metric)) is not None
     }
 
 
-def bubbles(name: str, scores: PairScores, metric: str, extent: tuple[float, float]) -> Figure:
-    """Figure 2: source by target; area and colour say the score, on the scales of ``extent``: the
-    least and the greatest score of all systems."""
-    least, greatest = extent
-    sources, targets = (sorted({pair[side] for pair in scores}) for side in (0, 1))
+def wrong_language_figure(name: str, pairs: Sequence[Pair]) -> Figure:
+    """Source by target: the share of outputs in another language, and which it is mostly."""
+    found = {one.name: one for one in offtarget.by_pair(pairs)}
+    places = {pair.name: (pair.source, pair.target) for pair in offtarget.told(pairs)}
+    sources, targets = (sorted({place[side] for place in places.values()}) for side in (0, 1))
+    shares = [[float("nan")] * len(targets) for _ in sources]
+    for pair, (source, target) in places.items():
+        shares[sources.index(source)][targets.index(target)] = found[pair].share
     size = (CELL * len(targets) + MARGIN + 1, CELL * len(sources) + MARGIN)
     with canvas(1, columns=1, panel=size) as (figure, (ax,)):
-        pairs, values = zip(*sorted(scores.items()), strict=True)
-        drawn = ax.scatter(
-            [targets.index(target) for _, target in pairs],
-            [sources.index(source) for source, _ in pairs],
-            s=[LARGEST * max(value, 0) / max(greatest, 1e-9) for value in values],
-            c=values,
-            cmap="viridis_r",
-            vmin=least,
-            vmax=greatest,
-        )
+        drawn = ax.imshow(shares, cmap="Reds", vmin=0, vmax=100, aspect="auto")
+        for pair, (source, target) in places.items():
+            if one := next(iter(found[pair].instead.most_common(1)), None):
+                colour = "white" if found[pair].share > DARK else "black"
+                where = (targets.index(target), sources.index(source))
+                ax.text(*where, one[0], ha="center", va="center", color=colour, fontsize=7)
         ax.set_xticks(range(len(targets)), targets, rotation=90 if max(map(len, targets)) > 3 else 0)
         ax.set_yticks(range(len(sources)), sources)
         ax.set(xlabel="target", ylabel="source", title=name)
+        ax.grid(visible=False)
+        ax.set_facecolor("0.88")
+        figure.colorbar(drawn, ax=ax, label="wrong language, % of outputs", shrink=0.8)
+        title = f"Outputs in a wrong language, {name}"
+        caption = (
+            "Share of a pair's outputs in another language than was asked for, with the language that was"
+            " written most instead; pairs of any size, grey where there is none."
+        )
+        data = {pair: one.as_json() for pair, one in found.items()}
+        return picture(figure, f"wrong_language_{file_name(name)}", title, caption, data)
+
+
+def bubbles(
+    name: str, scores: PairScores, metric: str, extent: tuple[float, float], left_out: str = ""
+) -> Figure:
+    """Figure 2: source by target; area and colour say the score, on the scales of ``extent``: the
+    least and the greatest score of all systems.  ``left_out`` ends the caption."""
+    title = f"{METRICS[metric]} of every pair, {name}"
+    caption = "Area and colour of a bubble: the score of the pair, on the same scale for all systems."
+    caption = f"{caption} {left_out}".rstrip()
+    file = f"pairs_{metric}_{file_name(name)}"
+    areas = {pair: max(score, 0) / max(extent[1], 1e-9) for pair, score in scores.items()}
+    drawn = {"vmin": extent[0], "vmax": extent[1]}
+    return bubble_figure((file, title, caption), scores, areas, name, METRICS[metric], drawn)
+
+
+def bubble_figure(
+    words: tuple[str, str, str],
+    values: PairScores,
+    areas: PairScores,
+    head: str,
+    label: str,
+    colours: Mapping[str, object],
+) -> Figure:
+    """A bubble for every pair, source by target.
+
+    Args:
+        words: name, title and caption of the figure; ``head`` stands above the bubbles.
+        values: say the colours; ``label`` is what they are.
+        areas: from 0 to 1.
+        colours: their scale, as matplotlib's ``scatter`` takes it.
+    """
+    sources, targets = (sorted({pair[side] for pair in values}) for side in (0, 1))
+    size = (CELL * len(targets) + MARGIN + 1, CELL * len(sources) + MARGIN)
+    with canvas(1, columns=1, panel=size) as (figure, (ax,)):
+        pairs = sorted(values)
+        drawn = ax.scatter(
+            [targets.index(target) for _, target in pairs],
+            [sources.index(source) for source, _ in pairs],
+            s=[max(LARGEST * areas[pair], SMALLEST) for pair in pairs],
+            c=[values[pair] for pair in pairs],
+            cmap="viridis_r",
+            **colours,
+        )
+        ax.set_xticks(range(len(targets)), targets, rotation=90 if max(map(len, targets)) > 3 else 0)
+        ax.set_yticks(range(len(sources)), sources)
+        ax.set(xlabel="target", ylabel="source", title=head)
         ax.set(xlim=(-0.7, len(targets) - 0.3), ylim=(len(sources) - 0.3, -0.7))
-        figure.colorbar(drawn, ax=ax, label=METRICS[metric], shrink=0.8)
-        title = f"{METRICS[metric]} of every pair, {name}"
-        data = {f"{source}-{target}": value for (source, target), value in scores.items()}
-        caption = "Area and colour of a bubble: the score of the pair, on the same scale for all systems."
-        return picture(figure, f"pairs_{metric}_{file_name(name)}", title, caption, data)
+        figure.colorbar(drawn, ax=ax, label=label, shrink=0.8)
+        data = {f"{source}-{target}": value for (source, target), value in values.items()}
+        return picture(figure, *words, data)
 
 
 def bars_by_language(systems: Mapping[str, PairScores], metric: str, shown: str) -> Figure:

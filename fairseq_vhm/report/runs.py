@@ -4,7 +4,8 @@ A run is a folder with a checkpoint or a training log; files of scores and outpu
 below it.  A folder with neither is a run of outputs alone.  Logs are known by what they say, not by
 their names; outputs are a log of ``fairseq-generate`` or a file ``NAME.hyp`` of plain lines.  Scores are
 ``scores.json`` (and ``scores.NAME.json``) of ``vhm score --json``; ``scores.SRC-TGT.json`` are those of
-one pair of languages, for CrossSum's figures.
+one pair of languages, for CrossSum's figures, and ``scores.pairs.json`` says what ``vhm score --corpus``
+found over all of them.
 """
 
 import json
@@ -15,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.language_pairs.files import PAIR_FILE, SUMMARY, read_summary
+from fairseq_vhm.language_pairs.offtarget import LIMIT
+from fairseq_vhm.language_pairs.results import PairScores
 from fairseq_vhm.metrics.outputs import LOG_LINE
 from fairseq_vhm.report.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from fairseq_vhm.report.logs import TrainingLog, is_training_log, read_logs
@@ -24,7 +28,6 @@ LOG_SUFFIXES = (".log", ".txt", ".out")
 PREFERRED_OUTPUTS = ("test.log", "generate-test.txt", "test.hyp")
 OTHER_SUBSET = re.compile(r"(^|[-._])(valid|train)")
 SCORES = re.compile(r"scores(?:\.([^.-]+))?\.json")
-PAIR_SCORES = re.compile(r"scores\.([^.-]+)-([^.-]+)\.json")
 HEAD = 1 << 18  # bytes in which a log shows what it is
 
 
@@ -35,6 +38,8 @@ class Scores:
     path: Path
     metric: Mapping[str, Mapping[str, float]]
     signature: Mapping[str, str]
+    count: int = 0
+    languages: tuple[str, str] | None = None
 
     def headlines(self) -> dict[str, float]:
         """The figure of each metric that a table shows: F where there is one, else its value."""
@@ -44,7 +49,10 @@ class Scores:
 
 @dataclass
 class Run:
-    """One run; ``missing`` says in a line each what it lacks or what is odd about it."""
+    """One run; ``missing`` says in a line each what it lacks or what is odd about it.
+
+    ``pairs`` are the scores of pairs of languages, ``summary`` what ``scores.pairs.json`` says of them.
+    """
 
     name: str
     override: Override = field(default_factory=Override)
@@ -53,7 +61,26 @@ class Run:
     outputs: Path | None = None
     scores: list[Scores] = field(default_factory=list)
     pairs: dict[tuple[str, str], Scores] = field(default_factory=dict)
+    summary: Mapping = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+
+    @property
+    def least(self) -> int:
+        """Examples that a pair needs to count in means."""
+        return int(self.summary.get("min_pair_size", 1))
+
+    @property
+    def limit(self) -> float:
+        """Points of outputs in wrong languages that are warned of."""
+        return float(self.summary.get("off_target", {}).get("limit", LIMIT))
+
+    @property
+    def pair_scores(self) -> list[PairScores]:
+        """The pairs of languages as they are put into tables."""
+        return [
+            PairScores(*pair, scores.count, scores.metric, scores.signature)
+            for pair, scores in self.pairs.items()
+        ]
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -67,7 +94,8 @@ class _Files:
     logs: list[Path] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
     scores: list[Path] = field(default_factory=list)
-    pairs: dict[tuple[str, str], Path] = field(default_factory=dict)
+    pairs: list[Path] = field(default_factory=list)
+    summary: Path | None = None
 
     def __bool__(self) -> bool:
         return bool(self.logs or self.outputs or self.scores or self.pairs)
@@ -75,7 +103,8 @@ class _Files:
     def take_results(self, other: "_Files") -> None:
         self.outputs += other.outputs
         self.scores += other.scores
-        self.pairs |= other.pairs
+        self.pairs += other.pairs
+        self.summary = self.summary or other.summary
 
 
 def find_runs(folder: Path, overrides: Overrides) -> list[Run]:
@@ -122,8 +151,10 @@ def _name(root: Path, folder: Path) -> str:
 def _sort(paths: Iterable[Path]) -> _Files:
     files = _Files()
     for path in paths:
-        if match := PAIR_SCORES.fullmatch(path.name):
-            files.pairs[match[1], match[2]] = path
+        if path.name == SUMMARY:
+            files.summary = path
+        elif PAIR_FILE.fullmatch(path.name):
+            files.pairs.append(path)
         elif SCORES.fullmatch(path.name):
             files.scores.append(path)
         elif path.suffix == ".hyp":
@@ -149,8 +180,9 @@ def _read_run(folder: Path, name: str, files: _Files, overrides: Overrides) -> R
     run.outputs = run.override.outputs or _choose_outputs(files.outputs, run.missing)
     run.scores = [scores for path in files.scores if (scores := _read_scores(path, run.missing))]
     run.scores = [scores for scores in run.scores if not _is_stale(scores, run)]
-    read = {pair: _read_scores(path, run.missing) for pair, path in files.pairs.items()}
-    run.pairs = {pair: scores for pair, scores in read.items() if scores}
+    read = [scores for path in files.pairs if (scores := _read_scores(path, run.missing))]
+    run.pairs = {pair: scores for scores in read if (pair := _languages(scores, run.missing))}
+    run.summary = read_summary(files.summary) if files.summary else {}
     _complain(run)
     return run
 
@@ -180,12 +212,24 @@ def _read_scores(path: Path, missing: list[str]) -> Scores | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         figures = {name: dict(parts) for name, parts in document["metric"].items()}
-        scores = Scores(path, figures, dict(document["signature"]))
+        languages = (document["source"], document["target"]) if "source" in document else None
+        count = int(document.get("n", 0))
+        scores = Scores(path, figures, dict(document["signature"]), count, languages)
         scores.headlines()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         missing.append(f"{path.name} is not what `vhm score --json` writes ({type(error).__name__})")
         return None
     return scores
+
+
+def _languages(scores: Scores, missing: list[str]) -> tuple[str, str] | None:
+    """The pair of languages that scores are of: as the file says, else as its name does."""
+    name = scores.path.name.removeprefix("scores.").removesuffix(".json")
+    languages = scores.languages or tuple(name.split("-"))
+    if len(languages) == 2:
+        return languages
+    missing.append(f"{scores.path.name}: does not say which languages it is of (source, target)")
+    return None
 
 
 def _is_stale(scores: Scores, run: Run) -> bool:

@@ -157,7 +157,7 @@ def run_table(all_results: Sequence[TestResults], runs: Sequence[Run]) -> Table:
         one, label = systems[run.name]
         updates = run.checkpoint.updates if run.checkpoint else run.log.updates if run.log else None
         seed = run.settings.get("seed")
-        test = NOTHING if run.pairs and not run.outputs else one.test.name
+        test = NOTHING if run.pairs and not one.test.references else one.test.name
         cells = [label, test, str(seed) if seed is not None else NOTHING]
         rows.append([run.name, *cells, f"{updates:,}" if updates else NOTHING])
     notes = [f"{run.name}: {line}" for run in runs for line in run.missing]

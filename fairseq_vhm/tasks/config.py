@@ -19,118 +19,126 @@ from fairseq_vhm.generation.draws import LATENT_INFERENCE
 MOST_MASKED = 0.4  # by mlm: what the decoder writes, masks included, is then no longer than the text
 
 
-def _flag(default, help_text: str, **metadata):
+def flag(default, help_text: str, **metadata):
     return field(default=default, metadata={"help": help_text, **metadata})
 
 
 @dataclass
-class CrossLingualSummarizationConfig(FairseqDataclass):
-    """Settings of the task; ``data`` is the folder that holds ``cls/``, ``mt/`` and ``ms/``."""
+class MiniBatchConfig(FairseqDataclass):
+    """Settings that the tasks share, and what they read of fairseq's own."""
 
-    data: Optional[str] = _flag(None, "folder with cls/, mt/ and ms/, each made by fairseq-preprocess")
-    tasks: str = _flag("cls,mt,ms", "tasks trained and validated, joined by commas")
-    task_schedule: ChoiceEnum(SCHEDULES) = _flag(
-        "joint",
-        "joint: one mini-batch of each task in every update, losses summed; alternate: one task an "
-        "update in turn",
-    )
-    task_ratio: Optional[str] = _flag(
-        None,
-        "mini-batches (joint) or updates (alternate) of each task in turn, such as cls:2,mt:1,ms:1; "
-        "1 for a task that is not named",
-    )
-    task_tag: Optional[str] = _flag(
+    task_tag: Optional[str] = flag(
         None,
         "where the model is told the task: source (default; first source token), target (the decoder "
         "starts with it) or none; at generation the checkpoint knows",
     )
-    text_bos: bool = _flag(
-        False,
-        "a source has BOS behind its tag, and the decoder starts with BOS in place of EOS (released code); "
-        "at generation the checkpoint knows",
-    )
-    langs: Optional[str] = _flag(
-        None,
-        "languages of a pre-trained mBART in its order, joined by commas, or mbart25: a source ends with its "
-        "language's token and the decoder starts with the target's; at generation the checkpoint knows",
-    )
-    lang_codes: Optional[str] = _flag(
-        None,
-        "which of --langs a file suffix is in, such as en=en_XX,zh=zh_CN (by default the one that begins "
-        "so: en and en_sum are en_XX)",
-    )
-    same_documents: bool = _flag(
-        False,
-        "the MS mini-batch of an update holds the documents of its CLS mini-batch (MS-CLS of Zhu et al., "
-        "2019); MS pairs of other documents are left out",
-    )
-    pretraining_tasks: Optional[str] = _flag(
-        None,
-        "pre-training tasks trained beside --tasks (MLPT of Xu et al., 2020), joined by commas: mlm (masked "
-        "language modelling), dae (denoising), cmlm (mlm of translation pairs in one text)",
-    )
-    pretraining_texts: Optional[str] = _flag(
-        None,
-        "folders whose texts, both sides, mlm and dae read: any of cls,mt,ms,mono (default: those of "
-        "--tasks, and mono where DATA has it; its sides need not be aligned)",
-    )
-    mlm_share: float = _flag(0.15, "share of the tokens that mlm and cmlm mask")
-    mlm_span: float = _flag(1.0, "mean number of tokens in a span that becomes one mask in mlm and cmlm")
-    mlm_target: ChoiceEnum(MLM_TARGETS) = _flag(
-        "masked", "what the decoder writes in mlm and cmlm: each masked span behind a mask, or the text"
-    )
-    dae_shuffle: int = _flag(3, "most positions that dae moves a word by")
-    dae_drop: float = _flag(0.1, "probability that dae leaves a word out")
-    dae_mask: float = _flag(0.1, "probability that dae masks a word")
-    cls_fraction: float = _flag(
-        1.0, "share of the CLS training pairs in use (few-shot), such as 0.001; smaller shares nest"
-    )
-    fraction_seed: int = _flag(1, "seed of the choice made by --cls-fraction")
-    aggressive_inference: int = _flag(
+    aggressive_inference: int = flag(
         1,
         "of so many updates all but the last train the posteriors' networks alone, until "
         "--aggressive-until (He et al., 2019)",
     )
-    aggressive_until: int = _flag(0, "updates after which --aggressive-inference ends")
-    source_lang: Optional[str] = _flag(
-        None, "source language of the CLS data (read off its file names)", argparse_alias="-s"
+    aggressive_until: int = flag(0, "updates after which --aggressive-inference ends")
+    source_lang: Optional[str] = flag(None, "source language", argparse_alias="-s")
+    target_lang: Optional[str] = flag(None, "target language", argparse_alias="-t")
+    max_source_positions: int = flag(
+        1024, "tokens of a source, marks and EOS included; a longer one is cut there"
     )
-    target_lang: Optional[str] = _flag(
-        None, "target language of the CLS data (read off its file names)", argparse_alias="-t"
-    )
-    max_source_positions: int = _flag(
-        1024, "tokens of a source, tag and EOS included; a longer one is cut there and counted"
-    )
-    max_target_positions: int = _flag(1024, "tokens of a target in training and validation, likewise")
-    left_pad_source: bool = _flag(True, "pad the source on the left")
-    left_pad_target: bool = _flag(False, "pad the target on the left")
-
-    eval_task: ChoiceEnum(TASKS) = _flag("cls", "task to generate for")
-    latent_inference: ChoiceEnum(LATENT_INFERENCE) = _flag(
+    max_target_positions: int = flag(1024, "tokens of a target in training and validation, likewise")
+    left_pad_source: bool = flag(True, "pad the source on the left")
+    latent_inference: ChoiceEnum(LATENT_INFERENCE) = flag(
         "mean", "latents at generation: the prior's mean, or a draw (obeys --seed)"
     )
-    latent_samples: int = _flag(
+    latent_samples: int = flag(
         1, "draws of the latents at generation; the best by model score first (with --nbest: all)"
     )
-
-    eval_rouge: bool = _flag(
-        False, "validate CLS by generation: rouge1, rouge2, rougeL, for --best-checkpoint-metric"
-    )
-    eval_bleu: bool = _flag(False, "validate CLS by generation: bleu, for --best-checkpoint-metric")
-    eval_gen_args: str = _flag(
-        '{"beam": 4, "lenpen": 0.6}', "generation settings of --eval-rouge and --eval-bleu, as JSON"
-    )
-    eval_post_process: Optional[str] = _flag(
-        None, "how pieces are joined for --eval-rouge and --eval-bleu (read off the dictionary)"
-    )
-    eval_print_samples: bool = _flag(False, "print an output and its reference from each such batch")
-
     seed: int = II("common.seed")
     fp16: bool = II("common.fp16")
     bf16: bool = II("common.bf16")
     train_subset: str = II("dataset.train_subset")
     update_freq: List[int] = II("optimization.update_freq")
     dataset_impl: Optional[ChoiceEnum(get_available_dataset_impl())] = II("dataset.dataset_impl")
+
+
+@dataclass
+class CrossLingualSummarizationConfig(MiniBatchConfig):
+    """Settings of the task; ``data`` is the folder that holds ``cls/``, ``mt/`` and ``ms/``."""
+
+    data: Optional[str] = flag(None, "folder with cls/, mt/ and ms/, each made by fairseq-preprocess")
+    tasks: str = flag("cls,mt,ms", "tasks trained and validated, joined by commas")
+    task_schedule: ChoiceEnum(SCHEDULES) = flag(
+        "joint",
+        "joint: one mini-batch of each task in every update, losses summed; alternate: one task an "
+        "update in turn",
+    )
+    task_ratio: Optional[str] = flag(
+        None,
+        "mini-batches (joint) or updates (alternate) of each task in turn, such as cls:2,mt:1,ms:1; "
+        "1 for a task that is not named",
+    )
+    text_bos: bool = flag(
+        False,
+        "a source has BOS behind its tag, and the decoder starts with BOS in place of EOS (released code); "
+        "at generation the checkpoint knows",
+    )
+    langs: Optional[str] = flag(
+        None,
+        "languages of a pre-trained mBART in its order, joined by commas, or mbart25: a source ends with its "
+        "language's token and the decoder starts with the target's; at generation the checkpoint knows",
+    )
+    lang_codes: Optional[str] = flag(
+        None,
+        "which of --langs a file suffix is in, such as en=en_XX,zh=zh_CN (by default the one that begins "
+        "so: en and en_sum are en_XX)",
+    )
+    same_documents: bool = flag(
+        False,
+        "the MS mini-batch of an update holds the documents of its CLS mini-batch (MS-CLS of Zhu et al., "
+        "2019); MS pairs of other documents are left out",
+    )
+    pretraining_tasks: Optional[str] = flag(
+        None,
+        "pre-training tasks trained beside --tasks (MLPT of Xu et al., 2020), joined by commas: mlm (masked "
+        "language modelling), dae (denoising), cmlm (mlm of translation pairs in one text)",
+    )
+    pretraining_texts: Optional[str] = flag(
+        None,
+        "folders whose texts, both sides, mlm and dae read: any of cls,mt,ms,mono (default: those of "
+        "--tasks, and mono where DATA has it; its sides need not be aligned)",
+    )
+    mlm_share: float = flag(0.15, "share of the tokens that mlm and cmlm mask")
+    mlm_span: float = flag(1.0, "mean number of tokens in a span that becomes one mask in mlm and cmlm")
+    mlm_target: ChoiceEnum(MLM_TARGETS) = flag(
+        "masked", "what the decoder writes in mlm and cmlm: each masked span behind a mask, or the text"
+    )
+    dae_shuffle: int = flag(3, "most positions that dae moves a word by")
+    dae_drop: float = flag(0.1, "probability that dae leaves a word out")
+    dae_mask: float = flag(0.1, "probability that dae masks a word")
+    cls_fraction: float = flag(
+        1.0, "share of the CLS training pairs in use (few-shot), such as 0.001; smaller shares nest"
+    )
+    fraction_seed: int = flag(1, "seed of the choice made by --cls-fraction")
+    source_lang: Optional[str] = flag(
+        None, "source language of the CLS data (read off its file names)", argparse_alias="-s"
+    )
+    target_lang: Optional[str] = flag(
+        None, "target language of the CLS data (read off its file names)", argparse_alias="-t"
+    )
+    left_pad_target: bool = flag(False, "pad the target on the left")
+
+    eval_task: ChoiceEnum(TASKS) = flag("cls", "task to generate for")
+
+    eval_rouge: bool = flag(
+        False, "validate CLS by generation: rouge1, rouge2, rougeL, for --best-checkpoint-metric"
+    )
+    eval_bleu: bool = flag(False, "validate CLS by generation: bleu, for --best-checkpoint-metric")
+    eval_gen_args: str = flag(
+        '{"beam": 4, "lenpen": 0.6}', "generation settings of --eval-rouge and --eval-bleu, as JSON"
+    )
+    eval_post_process: Optional[str] = flag(
+        None, "how pieces are joined for --eval-rouge and --eval-bleu (read off the dictionary)"
+    )
+    eval_print_samples: bool = flag(False, "print an output and its reference from each such batch")
+
 
 
 def parse_tasks(text: str) -> tuple[str, ...]:
@@ -194,14 +202,12 @@ def parse_ratio(text: Optional[str], tasks: tuple[str, ...]) -> dict[str, int]:
     return ratio
 
 
-def check(config) -> None:
-    """Refuse values that no run can use.
+def check_shared(config: MiniBatchConfig) -> None:
+    """Refuse values of the shared settings that no run can use.
 
     Raises:
         UserError: names the flag and the remedy.
     """
-    if not 0 < config.cls_fraction <= 1:
-        raise UserError(f"--cls-fraction {config.cls_fraction}: give a share above 0 and up to 1")
     if config.task_tag is not None and config.task_tag not in TAG_PLACES:
         raise UserError(f"--task-tag {config.task_tag}: choose from {', '.join(TAG_PLACES)}")
     if config.latent_samples < 1:
@@ -211,10 +217,21 @@ def check(config) -> None:
             f"--latent-samples {config.latent_samples} needs --latent-inference sample: "
             "the mean is the same every time"
         )
+    _check_aggressive(config)
+
+
+def check(config) -> None:
+    """Refuse values that no run can use.
+
+    Raises:
+        UserError: names the flag and the remedy.
+    """
+    check_shared(config)
+    if not 0 < config.cls_fraction <= 1:
+        raise UserError(f"--cls-fraction {config.cls_fraction}: give a share above 0 and up to 1")
     if config.same_documents:
         _check_same_documents(config)
     _check_pretraining(config)
-    _check_aggressive(config)
     if config.text_bos and (config.langs or config.task_tag == "target" or config.pretraining_tasks):
         raise UserError(
             "--text-bos goes with none of --langs, --task-tag target and --pretraining-tasks: drop it"

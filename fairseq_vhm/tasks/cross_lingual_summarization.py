@@ -3,16 +3,12 @@
 import logging
 import os
 import sys
-import zlib
 from dataclasses import fields, replace
 
 import numpy as np
-import torch
-from fairseq import utils
 from fairseq.data import FairseqDataset
 from fairseq.data.iterators import EpochBatchIterator
-from fairseq.optim.amp_optimizer import AMPOptimizer
-from fairseq.tasks import FairseqTask, register_task
+from fairseq.tasks import register_task
 
 from fairseq_vhm.data.languages import Languages, MarkedDictionary
 from fairseq_vhm.data.loading import (
@@ -28,8 +24,6 @@ from fairseq_vhm.data.pairs import Batching, CutDataset, MultiTaskPairs, TaskPai
 from fairseq_vhm.data.pretraining import NoiseSettings, PretrainingPairs, load_pretraining_pairs
 from fairseq_vhm.data.summaries import SummaryLookup
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.generation.draws import latent_noise, merge_draws
-from fairseq_vhm.latent import AggressiveInference
 from fairseq_vhm.tasks.config import (
     CrossLingualSummarizationConfig,
     check,
@@ -39,6 +33,7 @@ from fairseq_vhm.tasks.config import (
     parse_tasks,
 )
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
+from fairseq_vhm.tasks.training import MiniBatchTask, problem_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +41,7 @@ DEFAULT_TAG_PLACE = "source"
 
 
 @register_task("cross_lingual_summarization", dataclass=CrossLingualSummarizationConfig)
-class CrossLingualSummarizationTask(FairseqTask):
+class CrossLingualSummarizationTask(MiniBatchTask):
     """Cross-lingual summarization with machine translation and monolingual summarization.
 
     Training reads ``DATA/{cls,mt,ms}`` and follows a :class:`~fairseq_vhm.data.plan.RoundRobinPlan`.
@@ -67,8 +62,6 @@ class CrossLingualSummarizationTask(FairseqTask):
         self.text_bos = cfg.text_bos
         self.languages = Languages.parse(cfg.langs, cfg.lang_codes)
         self.eval_task = str(cfg.eval_task)
-        self.aggressive = AggressiveInference(cfg.aggressive_inference, cfg.aggressive_until)
-        self.generation_metrics: GenerationMetrics | None = None
         self.max_source = cfg.max_source_positions
         self.interactive_lines = 0
 
@@ -194,23 +187,6 @@ class CrossLingualSummarizationTask(FairseqTask):
         settings = GenerationMetrics.generation_settings(self.cfg.eval_gen_args)
         self.validation_generator = self.build_generator([model], settings, task="cls")
 
-    def build_criterion(self, cfg, from_checkpoint: bool = False):
-        """Build the criterion; one that does not know the latents is refused where there are some."""
-        criterion = super().build_criterion(cfg, from_checkpoint)
-        if self.aggressive.until and not self.latent_sizes:
-            raise UserError("--aggressive-inference trains posteriors, and --latents none has none: drop it")
-        if self.latent_sizes and not hasattr(criterion, "kl_weight"):
-            raise UserError(
-                f"--criterion {cfg._name} never trains the latents {','.join(self.latent_sizes)}: "
-                "use --criterion elbo, or --latents none"
-            )
-        if self.extra_losses and not hasattr(criterion, "kl_weight"):
-            raise UserError(
-                f"--criterion {cfg._name} leaves out the model's {', '.join(self.extra_losses)}: "
-                "use --criterion elbo"
-            )
-        return criterion
-
     # ---- data ----------------------------------------------------------------------------------
 
     def load_dataset(self, split, combine=None, epoch=1, task_cfg=None, **kwargs) -> None:
@@ -320,7 +296,7 @@ class CrossLingualSummarizationTask(FairseqTask):
         """
         for line in lines:
             self.interactive_lines += 1
-            problem = _problem_of(line)
+            problem = problem_of(line)
             if problem and not sys.stdin.isatty():
                 raise UserError(f"input line {self.interactive_lines}: {problem}")
             if problem:
@@ -331,31 +307,14 @@ class CrossLingualSummarizationTask(FairseqTask):
         """fairseq's iterator over the plan (training), over all tasks in turn, or over one task."""
         if not isinstance(dataset, TrainingPairs | MultiTaskPairs):
             return super().get_batch_iterator(dataset, **settings)
-        batching = Batching(
-            settings.get("max_tokens"),
-            settings.get("max_sentences"),
-            settings.get("required_batch_size_multiple", 1),
-            settings.get("seed", 1),
-        )
+        batching = self.batching_of(settings)
         if isinstance(dataset, MultiTaskPairs):
-            self._check_fits(dataset.parts, batching.max_tokens, "--max-tokens-valid")
+            self.check_fits(dataset.parts, batching.max_tokens, "--max-tokens-valid")
             batches = dataset.batches(batching)
         else:
-            self._check_fits(dataset.parts, batching.max_tokens, "--max-tokens")
+            self.check_fits(dataset.parts, batching.max_tokens, "--max-tokens")
             dataset, batches = self._plan(dataset, batching, settings)
-        return EpochBatchIterator(
-            dataset=dataset,
-            collate_fn=dataset.collater,
-            batch_sampler=batches,
-            seed=settings.get("seed", 1),
-            num_shards=settings.get("num_shards", 1),
-            shard_id=settings.get("shard_id", 0),
-            num_workers=settings.get("num_workers", 0),
-            epoch=settings.get("epoch", 1),
-            buffer_size=settings.get("data_buffer_size", 0),
-            disable_shuffling=True,
-            persistent_workers=False,  # an iterator lives for one epoch; idle workers would delay its end
-        )
+        return self.iterator_over(dataset, batches, settings)
 
     def _plan(self, pairs: TrainingPairs, batching: Batching, settings: dict):
         steps = pairs.steps(batching)
@@ -370,76 +329,6 @@ class CrossLingualSummarizationTask(FairseqTask):
         sizes = ", ".join(f"{task} {count:,}" for task, count in plan.batches.items())
         logger.info(f"epoch {epoch}: {plan.updates(epoch):,} updates ({sizes} mini-batches)")
         return steps, lambda _, epoch: list(plan.steps(epoch))
-
-    @staticmethod
-    def _check_fits(parts: dict[str, TaskPairs], max_tokens: int | None, flag: str) -> None:
-        for task, pairs in parts.items():
-            longest = int(pairs.num_tokens_vec(pairs.ordered_indices()).max())
-            if max_tokens and longest > max_tokens:
-                raise UserError(
-                    f"{flag} {max_tokens}: the longest pair of {task} has {longest} tokens; raise it, or "
-                    "lower --max-source-positions and --max-target-positions to cut longer texts"
-                )
-
-    # ---- training and validation ---------------------------------------------------------------
-
-    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
-        """Forward and backward of each mini-batch of a step; losses and sample sizes are summed.
-
-        Dropout and the latents' noise are seeded by the mini-batch's place in its task's stream: they
-        depend neither on the number of ranks nor on what was computed before.
-        """
-        model.train()
-        model.set_num_updates(update_num)
-        total_loss, total_size, logs = 0.0, 0, []
-        for batch in sample["mini_batches"]:
-            utils.set_torch_seed(self._seed_of(batch))
-            with torch.amp.autocast("cuda", enabled=isinstance(optimizer, AMPOptimizer)):
-                loss, size, log = criterion(model, batch)
-            if ignore_grad:
-                loss = loss * 0
-            optimizer.backward(loss)
-            total_loss, total_size = total_loss + loss.detach(), total_size + size
-            logs.append(log)
-        return total_loss, total_size, _summed(logs)
-
-    def _seed_of(self, batch: dict) -> int:
-        place = f"{self.cfg.seed} {batch['net_input']['task']} {batch['position']}"
-        return zlib.crc32(place.encode())
-
-    def optimizer_step(self, optimizer, model, update_num) -> None:
-        """Update; a latent's network that is idle in this update has a gradient of zero.
-
-        One process leaves such gradients ``None`` and its optimizer skips them; legacy_ddp and fp16
-        fill in zeros.  Zeros everywhere make all of them one algorithm.
-        """
-        for parameter in model.parameters():
-            if parameter.requires_grad and parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        self.aggressive.keep(model.named_parameters(), update_num)
-        super().optimizer_step(optimizer, model, update_num)
-
-    def valid_step(self, sample, model, criterion):
-        """Loss with the latents drawn from their posteriors under a fixed seed; ROUGE and BLEU if asked."""
-        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-        with torch.random.fork_rng(devices):
-            utils.set_torch_seed(self.cfg.seed)
-            loss, size, log = super().valid_step(sample, model, criterion)
-            if self.generation_metrics is not None:
-                log |= self._generate_and_score(sample, model)
-        return loss, size, log
-
-    def _generate_and_score(self, sample: dict, model) -> dict:
-        if sample["net_input"]["task"] != "cls":
-            return self.generation_metrics.empty()
-        hypos = self.inference_step(self.validation_generator, [model], sample)
-        return self.generation_metrics.score(hypos, sample["target"], self.cfg.eval_print_samples)
-
-    def reduce_metrics(self, logging_outputs, criterion) -> None:
-        super().reduce_metrics(logging_outputs, criterion)
-        GenerationMetrics.reduce(logging_outputs)
-        if criterion.training and hasattr(criterion, "collapse_watch"):
-            criterion.collapse_watch.update(logging_outputs)
 
     # ---- generation ----------------------------------------------------------------------------
 
@@ -469,31 +358,8 @@ class CrossLingualSummarizationTask(FairseqTask):
         start = self.dictionary.bos() if self.text_bos else None
         if self.tag_place == "target":
             start = self.dictionary.index(task_tag(task))
-        draws = []
-        for noise in self._noise_of_draws(models, sample["net_input"]["src_tokens"]):
-            net_input = {**sample["net_input"], "task": task, "latent_noise": noise}
-            with torch.no_grad():
-                hypos = generator.generate(
-                    models,
-                    {**sample, "net_input": net_input},
-                    prefix_tokens=prefix_tokens,
-                    constraints=constraints,
-                    **({} if start is None else {"bos_token": start}),
-                )
-            draws.append(hypos)
-        return draws[0] if len(draws) == 1 else merge_draws(draws)
-
-    def _noise_of_draws(self, models, src_tokens):
-        """One noise for each draw; ``None`` stands for the mean."""
-        sizes: dict[str, int] = {}
-        for model in models:
-            for name, size in getattr(model, "latent_sizes", {}).items():
-                sizes[name] = max(size, sizes.get(name, 0))
-        if self.cfg.latent_inference == "mean" or not sizes:
-            yield None
-            return
-        for draw in range(self.cfg.latent_samples):
-            yield latent_noise(src_tokens, self.dictionary.pad(), sizes, self.cfg.seed, draw)
+        sample = {**sample, "net_input": {**sample["net_input"], "task": task}}
+        return self.decode(generator, models, sample, start, prefix_tokens, constraints)
 
 
 class _Lines(FairseqDataset):
@@ -507,17 +373,3 @@ class _Lines(FairseqDataset):
 
     def __len__(self) -> int:
         return len(self.lines)
-
-
-def _problem_of(line: str) -> str | None:
-    """What is wrong with a line of text that is to be summarised."""
-    if not line.strip():
-        return "empty; remove the line or give it some text"
-    if "\ufffd" in line or any("\ud800" <= c <= "\udfff" for c in line):
-        return "not UTF-8; convert the file, for instance with iconv"
-    return None
-
-
-def _summed(logs: list[dict]) -> dict:
-    """Logging outputs of the mini-batches of a step, added up."""
-    return {key: sum(log[key] for log in logs) for key in logs[0]}

@@ -110,11 +110,23 @@ class SentenceEncoder(_Encoder):
                 self._memory[text] = kept
         missing = [text for text in dict.fromkeys(texts) if text not in self._memory]
         for batch in track(self._batches(missing)) if missing else ():
-            for text, vector in zip(batch, self._on_device(self._forward, batch), strict=True):
+            for text, vector in zip(batch, self._vectors(batch), strict=True):
                 self._memory[text] = vector
                 if self._folder is not None:
                     self._folder.put(text, vector)
         return np.stack([self._memory[text] for text in texts])
+
+    def encode_once(self, texts: Sequence[str]) -> np.ndarray:
+        """As :meth:`encode`, with nothing kept: for more texts than memory holds."""
+        found: dict[str, np.ndarray] = {}
+        for batch in self._batches(dict.fromkeys(texts)):
+            found.update(zip(batch, self._vectors(batch), strict=True))
+        return np.stack([found[text] for text in texts])
+
+    @cached_property
+    def key(self) -> str:
+        """All that a vector depends on besides the text, weights and settings: names a cache."""
+        return f"{self.identity}-{digest(settings_files(self.path))[:16]}"
 
     @property
     def max_length(self) -> int:
@@ -123,9 +135,19 @@ class SentenceEncoder(_Encoder):
 
     def cut(self, texts: Sequence[str]) -> int:
         """How many of ``texts`` are longer than ``max_length``."""
+        return sum(length > self.max_length for length in self._lengths(texts))
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Pieces of each text in the model's own vocabulary, one for all languages."""
+        return self._lengths(texts, add_special_tokens=False)
+
+    def _lengths(self, texts: Sequence[str], **settings) -> list[int]:
         with loading(self.path, "sentence_transformers"):
-            lengths = [len(ids) for ids in self._model.tokenizer(list(texts), truncation=False)["input_ids"]]
-        return sum(length > self.max_length for length in lengths)
+            tokens = self._model.tokenizer(list(texts), truncation=False, **settings)
+        return [len(ids) for ids in tokens["input_ids"]]
+
+    def _vectors(self, batch: list[str]) -> np.ndarray:
+        return self._on_device(self._forward, batch)
 
     def _forward(self, batch: list[str]) -> np.ndarray:
         return self._model.encode(
@@ -136,8 +158,7 @@ class SentenceEncoder(_Encoder):
     def _folder(self) -> EmbeddingFolder | None:
         if self._cache is None:
             return None
-        settings = digest(settings_files(self.path))[:16]
-        return EmbeddingFolder(Path(self._cache), f"{self.identity}-{settings}")
+        return EmbeddingFolder(Path(self._cache), self.key)
 
     def _kept(self, text: str) -> np.ndarray | None:
         return None if self._folder is None else self._folder.get(text)

@@ -195,6 +195,27 @@ class Py3LangidIdentifier:
         return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
+class RememberingIdentifier:
+    """An identifier that tells each text once, however often it is asked."""
+
+    def __init__(self, identifier: LanguageIdentifier) -> None:
+        self._identifier = identifier
+        self._told: dict[str, Mapping[str, float]] = {}
+
+    @property
+    def name(self) -> str:
+        return self._identifier.name
+
+    @property
+    def languages(self) -> frozenset[str]:
+        return self._identifier.languages
+
+    def probabilities(self, text: str) -> Mapping[str, float]:
+        if text not in self._told:
+            self._told[text] = self._identifier.probabilities(text)
+        return self._told[text]
+
+
 @cache
 def _language_of_label(label: str) -> str:
     tag = label.removeprefix(LABEL)

@@ -107,8 +107,11 @@ def choose_device(wanted: str, flag: str = "--device") -> str:
 
 
 @contextmanager
-def loading(path: Path, library: str) -> Iterator[None]:
+def loading(path: Path, library: str, install: str = INSTALL) -> Iterator[None]:
     """Within it ``library`` loads models from local folders, in silence and without a network.
+
+    Args:
+        install: the command that installs ``library``.
 
     Raises:
         UserError: ``library`` is not installed, or cannot load ``path``.
@@ -120,7 +123,7 @@ def loading(path: Path, library: str) -> Iterator[None]:
         importlib.import_module(library)
         logging = importlib.import_module("transformers.utils.logging")
     except ImportError as error:
-        raise UserError(f"{path}: needs {library} ({error}); {INSTALL}") from error
+        raise UserError(f"{path}: needs {library} ({error}); {install}") from error
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -12,7 +12,15 @@ from functools import cached_property
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.text.symbols import BLANK, SPECIAL_SYMBOLS, escape, escape_piece, unescape
+from fairseq_vhm.text.symbols import (
+    BLANK,
+    SPECIAL_SYMBOLS,
+    byte_piece,
+    escape,
+    escape_piece,
+    join_bytes,
+    unescape,
+)
 
 MODEL_NAME = "spm.model"
 
@@ -52,20 +60,32 @@ class SubwordSegmenter:
 
     def encode(self, text: str, lang: str) -> str:
         """Symbols of ``text``, one blank between two; a joined model needs no ``lang``."""
-        if self.lowercase:
-            text = text.lower()
-        if self._normalises:
-            return " ".join(map(escape_piece, self.processor.encode(text, out_type=str)))
-        return " ".join(self.processor.encode(escape(text), out_type=str))
+        pieces = self.processor.encode(self._prepared(text), out_type=str)
+        return " ".join(map(escape_piece, pieces) if self._normalises else pieces)
+
+    def piece_ids(self, text: str) -> list[int]:
+        """SentencePiece's own numbers of the symbols of ``text``."""
+        return self.processor.encode(self._prepared(text))
+
+    def _prepared(self, text: str) -> str:
+        """``text`` as the model is given it."""
+        text = text.lower() if self.lowercase else text
+        return text if self._normalises else escape(text)
 
     @cached_property
     def _normalises(self) -> bool:
         """Whether the model changes characters itself, those that symbol text cannot carry among them."""
         return _CHANGED_BY_NFKC not in self.processor.normalize(_CHANGED_BY_NFKC)
 
+    @cached_property
+    def _spells_bytes(self) -> bool:
+        """Whether the model writes a character that it does not know as its bytes, as mT5's does."""
+        return self.processor.is_byte(self.processor.piece_to_id(byte_piece(0)))
+
     def decode(self, symbols: str, lang: str) -> str:
         """The text of ``symbols``: exactly what was encoded."""
         text = "".join(symbols.split(" ")).replace(BLANK, " ")
+        text = join_bytes(text) if self._spells_bytes else text
         return unescape(text.removeprefix(" "))
 
     def vocabulary(self) -> list[str]:

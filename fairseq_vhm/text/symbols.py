@@ -25,6 +25,8 @@ _FROM_SYMBOLS = re.compile(f"{_QUOTE}(.)|([{_BLOCK}])", re.DOTALL)
 _TO_PIECE = str.maketrans({char: mark for char, mark in _STAND_INS.items() if char != BLANK})
 _HAS_UNSAFE = re.compile(f"[{re.escape(_UNSAFE)}{_BLOCK}]")
 
+_BYTE_PIECES = re.compile(r"(?:<0x[0-9A-F]{2}>)+")
+
 SPECIAL_SYMBOLS = frozenset({"<s>", "<pad>", "</s>", "<unk>"})
 
 
@@ -43,11 +45,25 @@ def unescape(text: str) -> str:
     return _FROM_SYMBOLS.sub(lambda found: found[1] or _MEANING.get(found[2], found[2]), text)
 
 
+def byte_piece(number: int) -> str:
+    """What SentencePiece writes for a byte of a character that it has no piece for (``byte_fallback``)."""
+    return f"<0x{number:02X}>"
+
+
+def join_bytes(text: str) -> str:
+    """``text`` with each run of byte pieces as the characters that it spells; U+FFFD for a broken run."""
+
+    def spelt(run: re.Match) -> str:
+        return bytes(int(number, 16) for number in re.findall("<0x(..)>", run[0])).decode(errors="replace")
+
+    return _BYTE_PIECES.sub(spelt, text)
+
+
 def quote_special(symbol: str) -> str:
     """A symbol that a reader of symbol text would take for a special one, made harmless."""
     return _QUOTE + symbol if symbol in SPECIAL_SYMBOLS else symbol
 
 
 def language_of(suffix: str) -> str:
-    """The language of a file suffix: ``en_sum`` is English text."""
-    return suffix.partition("_")[0]
+    """The bare language of a file suffix or code: ``en_sum`` is English text, ``zh-CN`` Chinese."""
+    return re.split("[-_]", suffix, maxsplit=1)[0]

@@ -14,7 +14,7 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.segment import language_of
 from preprocess.readers.base import Request
 from preprocess.records import Level, Pair, Problem, origin
-from preprocess.text import BadText, clean, numbered_lines, to_full_text
+from preprocess.text import BadText, clean, decode, numbered_lines
 
 _DEFAULT_KEYS = "source,target"
 _LINE_BREAKS = re.compile(r"[\r\n]+")
@@ -47,17 +47,24 @@ class JsonlReader:
 
     def _item(self, line: bytes, where: str) -> Pair | Problem:
         try:
-            record = _parse(line)
+            record = parse_object(line)
             if any(record.get(key, lang) != lang for key, lang in self.languages.items()):
                 return Problem("other languages", where, level=Level.FILTERED)
-            source, target = (_value(record, key) for key in self.keys)
+            source, target = (text_value(record, key) for key in self.keys)
             return Pair(source, target, where)
         except BadText as bad:
             return Problem(bad.reason, where, bad.detail)
 
 
-def _parse(line: bytes) -> dict:
-    text = to_full_text(line)
+def parse_object(line: bytes) -> dict:
+    """The object of a line.
+
+    Raises:
+        BadText: it is not text, or no JSON object.
+    """
+    text = decode(line)
+    if not text.strip():
+        raise BadText("empty line")
     try:
         record = json.loads(text)
     except ValueError as error:
@@ -67,7 +74,12 @@ def _parse(line: bytes) -> dict:
     return record
 
 
-def _value(record: dict, key: str) -> str:
+def text_value(record: dict, key: str, line_breaks: re.Pattern = _LINE_BREAKS) -> str:
+    """The text under ``key``, each run of line breaks in it a blank.
+
+    Raises:
+        BadText: there is none, it is empty, or cannot be a line of text.
+    """
     value = record.get(key)
     if not isinstance(value, str):
         missing = "missing" if key not in record else "not a string"
@@ -76,7 +88,7 @@ def _value(record: dict, key: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise BadText("broken UTF-8", f"lone surrogate in '{key}'") from error
-    text = clean(_LINE_BREAKS.sub(" ", value))
+    text = clean(line_breaks.sub(" ", value))
     if not text:
         raise BadText("empty text", f"'{key}'")
     return text

@@ -1,25 +1,16 @@
 """Training in two processes on one CPU (gloo): equal ranks, equal to one process that accumulates."""
 
-import socket
 from pathlib import Path
 
 import pytest
 from commands import difference, error_of, learned, logged, training
+from ranks import SGD, free_port, largest_deviation, train_in_two
 
-PROGRAM = Path(__file__).parent / "every_rank_saves.py"
 UPDATES = 8
 SCHEDULES = {"joint": [], "alternate": ["--task-schedule", "alternate"]}
 RELATIVE = 1e-6  # of a parameter tensor's largest value; float32 adds up to about 1e-7 an operation
 ADAMS_RELATIVE = 1e-5  # Adam divides by a gradient's own size, so that rounding of small ones counts too
-# with SGD the size of the gradients counts as well, which Adam does not see; momentum as Adam's memory; at
-# the kink of a ReLU rounding decides
-SGD = ["--optimizer", "sgd", "--momentum", 0.9, "--lr", 0.1, "--activation-fn", "gelu"]
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -27,32 +18,16 @@ def two_ranks(toy_data, forked):
     """Train in two processes; their processes and their folders, rank 0 first."""
 
     def train(folder: Path, *flags, ddp: str = "legacy_ddp", updates: int = UPDATES):
-        group = ["--distributed-world-size", 2, "--distributed-no-spawn", "--ddp-backend", ddp]
-        group += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}"]
-        group += ["--distributed-backend", "gloo"]
-        folders = [folder / f"rank{rank}" for rank in range(2)]
-        started = []
-        for rank, save_dir in enumerate(folders):
-            save_dir.mkdir(parents=True)  # fairseq makes that of rank 0 alone
-            arguments = training(toy_data, save_dir, *group, "--distributed-rank", rank, updates=updates)
-            started.append(forked.start(str(PROGRAM), *arguments, *flags))
-        processes = [rank.wait() for rank in started]
-        for process in processes:
-            assert process.returncode == 0, process.stdout[-1000:] + process.stderr[-3000:]
-        return processes, folders
+        def arguments_of(save_dir: Path) -> list:
+            return training(toy_data, save_dir, *flags, updates=updates)
+
+        return train_in_two(forked, folder, arguments_of, ddp)
 
     return train
 
 
 def final(folder: Path) -> dict:
     return learned(folder / "checkpoint_last.pt")
-
-
-def largest_deviation(first: dict, second: dict) -> float:
-    """Of any parameter tensor: largest difference over largest value."""
-    assert first.keys() == second.keys()
-    pairs = [(first[name], second[name]) for name in first]
-    return max(float((a - b).abs().max() / a.abs().max().clamp(min=1e-6)) for a, b in pairs)
 
 
 PAIRS = [(schedule, 1, "adam") for schedule in SCHEDULES]

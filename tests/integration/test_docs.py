@@ -5,7 +5,11 @@ import shlex
 import shutil
 from pathlib import Path
 
+import many_languages
 import pytest
+import tiny_encoders
+
+from fairseq_vhm.data.corpus import Corpus
 
 DOCS = Path(__file__).parents[2] / "docs"
 ENGLISH = ["the court opened on monday .", "rain fell on the coast .", "a cat sat here .", "prices rose ."]
@@ -41,6 +45,11 @@ def workplace(tmp_path_factory, demo_like_run):
     for name, lines in texts.items():
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     shutil.copytree(demo_like_run, folder / "RUNS" / "vhm")
+    corpus = Corpus.open(many_languages.write_corpus(folder / "DATA"))
+    examples = enumerate(many_languages.examples_of(corpus))
+    many_languages.write_outputs(folder / "test.log", {number: own[2] for number, own in examples})
+    tiny_encoders.sentence_transformer(folder / "LaBSE")
+    tiny_encoders.language_model(folder / "lid.176.bin")
     return folder
 
 

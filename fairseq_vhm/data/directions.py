@@ -1,0 +1,301 @@
+"""Examples of many language directions as fairseq datasets: texts from a :class:`~.corpus.Corpus`, looked up
+when they are needed, with the marks that the model reads.
+
+A decoder starts with the token of its example's target language, so a batch may hold many directions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from fairseq.data import Dictionary, FairseqDataset, data_utils
+from fairseq.data.language_pair_dataset import collate
+from torch import Tensor
+
+from fairseq_vhm.data.corpus import Corpus, PairTable, TextStore
+from fairseq_vhm.data.pairs import Batching
+from fairseq_vhm.data.sampling import Direction, DirectionSampler, SampledPlan, Sampling, Streams, Turn
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is put around texts, as ids of the dictionary.
+
+    Args:
+        starts: target language -> the token with which its decoder starts.
+        tags: task -> first token of its sources; empty: none.
+        max_source, max_target: tokens kept, marks and EOS included.
+        pad, eos: of the dictionary.
+    """
+
+    starts: Mapping[str, int]
+    pad: int
+    eos: int
+    max_source: int
+    max_target: int
+    tags: Mapping[str, int] = field(default_factory=dict)
+    left_pad_source: bool = True
+
+    @classmethod
+    def of(cls, dictionary: Dictionary, **settings) -> "Marks":
+        return cls(pad=dictionary.pad(), eos=dictionary.eos(), **settings)
+
+
+    def source(self, text: Tensor, task: str) -> Tensor:
+        """A source behind its tag, cut."""
+        tag = torch.tensor([self.tags[task]] if self.tags else [], dtype=torch.long)
+        return torch.cat([tag, cut(text, self.max_source - len(tag))])
+
+    def collate(self, samples: list[dict]) -> dict:
+        """A batch of one task as fairseq's pairs make it, its ``task`` in ``net_input``.
+
+        ``starts`` (B) are the tokens with which the decoders of its rows start, where samples name them.
+        """
+        batch = collate(samples, self.pad, self.eos, self.left_pad_source)
+        if batch:
+            batch["net_input"]["task"] = samples[0]["task"]
+        if batch and "start" in samples[0]:
+            starts = {sample["id"]: sample["start"] for sample in samples}
+            batch["starts"] = torch.tensor([starts[number] for number in batch["id"].tolist()])
+        return batch
+
+
+def cut(text: Tensor, length: int) -> Tensor:
+    """A text of at most ``length`` tokens, the last of which stays EOS."""
+    return text if len(text) <= length else torch.cat([text[: length - 1], text[-1:]])
+
+
+class LineExamples(FairseqDataset):
+    """Encoded lines of text, each behind the start token of the language that its summary is to be in.
+
+    fairseq's interactive hands nothing but source tokens to the decoding; :func:`take_starts` takes the start
+    tokens off again.
+
+    Args:
+        lines: token ids, EOS included.
+        lengths: of the lines.
+        languages: target languages.
+        marks: see :class:`Marks`.
+    """
+
+    def __init__(self, lines: list[Tensor], lengths: list[int], languages: list[str], marks: Marks):
+        self.lines, self.languages, self.marks = lines, languages, marks
+        self.sizes = np.minimum(np.asarray(lengths) + bool(marks.tags), marks.max_source) + 1
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, index: int) -> dict:
+        start = torch.tensor([self.marks.starts[self.languages[index]]])
+        source = self.marks.source(self.lines[index].long(), "cls")
+        return {"id": index, "task": "cls", "source": torch.cat([start, source]), "target": None}
+
+    def num_tokens(self, index: int) -> int:
+        return int(self.sizes[index])
+
+    def size(self, index: int) -> int:
+        return int(self.sizes[index])
+
+    def collater(self, samples: list[dict]) -> dict:
+        return self.marks.collate(samples)
+
+
+def take_starts(tokens: Tensor, pad: int) -> tuple[Tensor, Tensor]:
+    """The tokens of :class:`LineExamples` (B x T, padded on either side) without start tokens, and these (B).
+
+    A start token on the left of a text becomes padding; padding on the left changes no output.
+    """
+    first = tokens.ne(pad).long().argmax(dim=1, keepdim=True)
+    starts = tokens.gather(1, first)
+    if not bool((first == 0).all()):
+        return tokens.scatter(1, first, pad), starts.squeeze(1)
+    return tokens[:, 1:], starts.squeeze(1)
+
+
+class DirectionPairs(FairseqDataset):
+    """The examples of one task in many directions; an example's number in its table is its id.
+
+    Args:
+        task: ``cls``, ``mt`` or ``ms``.
+        corpus: where the texts are.
+        table: the examples by direction.
+        marks: see :class:`Marks`.
+        subset: numbers of the examples in use; all if absent.
+    """
+
+    def __init__(
+        self, task: str, corpus: Corpus, table: PairTable, marks: Marks, subset: np.ndarray | None = None
+    ):
+        self.task, self.corpus, self.table, self.marks = task, corpus, table, marks
+        self.subset = np.arange(len(table)) if subset is None else subset
+        self.source_sizes, self.target_sizes = self._sizes()
+
+    def _sources(self, language: str) -> TextStore:
+        return self.corpus.texts(self.table.sources, language)
+
+    def _sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens of each source and target as the model gets them."""
+        sizes = np.zeros((2, len(self.table)), dtype=np.int32)
+        for (source, target), start in zip(self.table.directions, self.table.offsets, strict=False):
+            texts = self.table.of((source, target))
+            rows = slice(start, start + len(texts))
+            sizes[0, rows] = self._sources(source).sizes[texts[:, 0]]
+            sizes[1, rows] = self.corpus.summaries(target).sizes[texts[:, 1]]
+        sizes[0] += bool(self.marks.tags)
+        return np.minimum(sizes[0], self.marks.max_source), np.minimum(sizes[1], self.marks.max_target)
+
+    def direction_of(self, number: int) -> Direction:
+        """The languages of an example."""
+        return self.table.directions[int(self.table.group_of(number))]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def task_of(self, direction: Direction) -> str:
+        """The task of a direction's examples: what is sampled holds in-language summarization too."""
+        source, target = direction
+        return "ms" if self.task == "cls" and source == target else self.task
+
+    def __getitem__(self, number: int) -> dict:
+        direction = self.direction_of(number)
+        article, summary = map(int, self.table.texts[number])
+        task, start = self.task_of(direction), self.marks.starts[direction[1]]
+        target = cut(self.corpus.summaries(direction[1])[summary], self.marks.max_target)
+        return {
+            "id": int(number),
+            "task": task,
+            "start": start,
+            "source": self.marks.source(self._sources(direction[0])[article], task),
+            "target": target,
+            "prev_output_tokens": torch.cat([torch.tensor([start]), target[:-1]]),
+        }
+
+    def collater(self, samples: list[dict]) -> dict:
+        """See :meth:`Marks.collate`; all samples are of one task."""
+        return self.marks.collate(samples)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.stack([self.source_sizes, self.target_sizes], axis=1)
+
+    def num_tokens(self, index: int) -> int:
+        return max(int(self.source_sizes[index]), int(self.target_sizes[index]))
+
+    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+        longer = np.maximum(self.source_sizes[indices], self.target_sizes[indices])
+        return longer.astype(np.int64)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return int(self.source_sizes[index]), int(self.target_sizes[index])
+
+    def filter_indices_by_size(self, indices, max_sizes):
+        """All are kept: what is too long has been cut."""
+        return indices, []
+
+    def ordered_indices(self) -> np.ndarray:
+        """Numbers of the examples in use, by length."""
+        return self.by_length(self.subset)
+
+    def by_length(self, numbers: np.ndarray) -> np.ndarray:
+        """The numbers by length of source, then target, in random order among equals."""
+        shuffled = np.random.permutation(numbers)
+        return shuffled[np.lexsort((self.target_sizes[shuffled], self.source_sizes[shuffled]))]
+
+    def cut_into_batches(self, numbers: np.ndarray, batching: Batching) -> list[np.ndarray]:
+        """Mini-batches of some examples, each an array of numbers."""
+        ordered = self.by_length(numbers)
+        return data_utils.batch_by_size(
+            ordered,
+            num_tokens_fn=self.num_tokens,
+            num_tokens_vec=self.num_tokens_vec(ordered),
+            max_tokens=batching.max_tokens,
+            max_sentences=batching.max_sentences,
+            required_batch_size_multiple=batching.multiple,
+        )
+
+
+class SampledSteps(FairseqDataset):
+    """What a rank computes at once: the mini-batches of a :class:`~.sampling.SampledPlan`'s step.
+
+    An item is addressed by a :class:`~.sampling.Turn` and is that mini-batch, collated.
+
+    Args:
+        parts: task -> its examples; those of ``cls`` are what is sampled, those of the others go with them.
+        counts: examples of each direction that is sampled.
+        batching: limits of a mini-batch.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, DirectionPairs], counts: Mapping[Direction, int], batching: Batching
+    ):
+        self.parts, self.counts = parts, counts
+        with data_utils.numpy_seed(batching.seed):
+            cut = {task: self._cut(task, batching) for task in parts}
+        self.mini_batches = {task: [batches for batches in found.values()] for task, found in cut.items()}
+        self.streams = tuple(
+            Streams(task, self._streams_of(task, list(found)), tuple(map(len, found.values())))
+            for task, found in cut.items()
+        )
+
+    def _cut(self, task: str, batching: Batching) -> dict[Direction, list[np.ndarray]]:
+        """The mini-batches of each direction that some sampled direction takes from."""
+        pairs = self.parts[task]
+        wanted = {goes_with(task, direction) for direction in self.counts}
+        starts = zip(pairs.table.directions, pairs.table.offsets, pairs.table.counts, strict=False)
+        return {
+            direction: pairs.cut_into_batches(np.arange(start, start + count), batching)
+            for direction, start, count in starts
+            if direction in wanted
+        }
+
+    def _streams_of(self, task: str, directions: list[Direction]) -> tuple[int, ...]:
+        places = {direction: number for number, direction in enumerate(directions)}
+        return tuple(places.get(goes_with(task, direction), -1) for direction in self.counts)
+
+    def __len__(self) -> int:
+        return sum(len(batches) for streams in self.mini_batches.values() for batches in streams)
+
+    def __getitem__(self, turn: Turn) -> dict:
+        pairs = self.parts[turn.task]
+        numbers = self.mini_batches[turn.task][turn.stream][turn.number]
+        batch = pairs.collater([pairs[int(number)] for number in numbers])
+        stream = f"{turn.task} {'-'.join(pairs.direction_of(numbers[0]))}"
+        return {**batch, "stream": stream, "position": turn.position}
+
+    def collater(self, mini_batches: list[dict]) -> dict:
+        return {"mini_batches": mini_batches} if mini_batches else {}
+
+    def plan(self, sampling: Sampling, **settings) -> SampledPlan:
+        """The plan over these mini-batches."""
+        return SampledPlan(self.streams, DirectionSampler(self.counts, sampling), **settings)
+
+
+class TrainingExamples(FairseqDataset):
+    """The training examples of all tasks; cut into mini-batches once for a setting, not once an epoch."""
+
+    def __init__(self, parts: Mapping[str, DirectionPairs], counts: Mapping[Direction, int]):
+        self.parts, self.counts = parts, counts
+        self._steps: dict[Batching, SampledSteps] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts.values()))
+
+    def steps(self, batching: Batching) -> SampledSteps:
+        """What a rank computes at once, under these limits."""
+        if batching not in self._steps:
+            self._steps = {batching: SampledSteps(self.parts, self.counts, batching)}
+        return self._steps[batching]
+
+
+def goes_with(task: str, direction: Direction) -> Direction | None:
+    """The direction whose examples of a task go with those of a sampled one; ``None``: none do.
+
+    With CLS from i to j go MT from i to j and MS in i; with in-language summarization goes nothing.
+    """
+    source, target = direction
+    if task == "cls":
+        return direction
+    if source == target:
+        return None
+    return (source, source) if task == "ms" else direction

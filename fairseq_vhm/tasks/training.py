@@ -1,0 +1,189 @@
+"""What the tasks share: steps of several mini-batches, their seeds, validation, draws of the latents."""
+
+import zlib
+
+import torch
+from fairseq import utils
+from fairseq.data.iterators import EpochBatchIterator
+from fairseq.optim.amp_optimizer import AMPOptimizer
+from fairseq.tasks import FairseqTask
+
+from fairseq_vhm.data.pairs import Batching
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.generation.draws import latent_noise, merge_draws
+from fairseq_vhm.latent import AggressiveInference
+from fairseq_vhm.tasks.evaluation import GenerationMetrics
+
+
+class MiniBatchTask(FairseqTask):
+    """A task whose training steps hold ``{"mini_batches": [...]}``, each of one task and a stream's place.
+
+    ``cfg`` has ``seed``, ``latent_inference``, ``latent_samples``, ``eval_print_samples``,
+    ``aggressive_inference`` and ``aggressive_until``.
+    """
+
+    generation_metrics: GenerationMetrics | None = None
+    latent_sizes: dict[str, int]
+    extra_losses: tuple[str, ...]
+
+    @property
+    def aggressive(self) -> AggressiveInference:
+        return AggressiveInference(self.cfg.aggressive_inference, self.cfg.aggressive_until)
+
+    def build_criterion(self, cfg, from_checkpoint: bool = False):
+        """Build the criterion; one that does not know what the model puts out is refused."""
+        criterion = super().build_criterion(cfg, from_checkpoint)
+        if self.aggressive.until and not self.latent_sizes:
+            raise UserError("--aggressive-inference trains posteriors, and --latents none has none: drop it")
+        if self.latent_sizes and not hasattr(criterion, "kl_weight"):
+            raise UserError(
+                f"--criterion {cfg._name} never trains the latents {','.join(self.latent_sizes)}: "
+                "use --criterion elbo, or --latents none"
+            )
+        if self.extra_losses and not hasattr(criterion, "kl_weight"):
+            raise UserError(
+                f"--criterion {cfg._name} leaves out the model's {', '.join(self.extra_losses)}: "
+                "use --criterion elbo"
+            )
+        return criterion
+
+    @staticmethod
+    def batching_of(settings: dict) -> Batching:
+        """The limits of mini-batches in fairseq's settings of an iterator."""
+        return Batching(
+            settings.get("max_tokens"),
+            settings.get("max_sentences"),
+            settings.get("required_batch_size_multiple", 1),
+            settings.get("seed", 1),
+        )
+
+    @staticmethod
+    def iterator_over(dataset, batches, settings: dict) -> EpochBatchIterator:
+        """fairseq's iterator over batches in the order given, or given for each epoch by a function."""
+        return EpochBatchIterator(
+            dataset=dataset,
+            collate_fn=dataset.collater,
+            batch_sampler=batches,
+            seed=settings.get("seed", 1),
+            num_shards=settings.get("num_shards", 1),
+            shard_id=settings.get("shard_id", 0),
+            num_workers=settings.get("num_workers", 0),
+            epoch=settings.get("epoch", 1),
+            buffer_size=settings.get("data_buffer_size", 0),
+            disable_shuffling=True,
+            persistent_workers=False,  # an iterator lives for one epoch; idle workers would delay its end
+        )
+
+    @staticmethod
+    def check_fits(parts: dict, max_tokens: int | None, flag: str) -> None:
+        """Refuse a limit that the longest pair of a task is beyond."""
+        for task, pairs in parts.items():
+            longest = int(pairs.num_tokens_vec(pairs.ordered_indices()).max())
+            if max_tokens and longest > max_tokens:
+                raise UserError(
+                    f"{flag} {max_tokens}: the longest pair of {task} has {longest} tokens; raise it, or "
+                    "lower --max-source-positions and --max-target-positions to cut longer texts"
+                )
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        """Forward and backward of each mini-batch of a step; losses and sample sizes are summed.
+
+        Dropout and the latents' noise are seeded by the mini-batch's place in its stream: they depend
+        neither on the number of ranks nor on what was computed before.
+        """
+        model.train()
+        model.set_num_updates(update_num)
+        total_loss, total_size, logs = 0.0, 0, []
+        for batch in sample["mini_batches"]:
+            utils.set_torch_seed(self._seed_of(batch))
+            with torch.amp.autocast("cuda", enabled=isinstance(optimizer, AMPOptimizer)):
+                loss, size, log = criterion(model, batch)
+            if ignore_grad:
+                loss = loss * 0
+            optimizer.backward(loss)
+            total_loss, total_size = total_loss + loss.detach(), total_size + size
+            logs.append(log)
+        return total_loss, total_size, _summed(logs)
+
+    def _seed_of(self, batch: dict) -> int:
+        return zlib.crc32(f"{self.cfg.seed} {batch['stream']} {batch['position']}".encode())
+
+    def optimizer_step(self, optimizer, model, update_num) -> None:
+        """Update; a latent's network that is idle in this update has a gradient of zero.
+
+        One process leaves such gradients ``None`` and its optimizer skips them; legacy_ddp and fp16
+        fill in zeros.  Zeros everywhere make all of them one algorithm.
+        """
+        for parameter in model.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.aggressive.keep(model.named_parameters(), update_num)
+        super().optimizer_step(optimizer, model, update_num)
+
+    def valid_step(self, sample, model, criterion):
+        """Loss with the latents drawn from their posteriors under a fixed seed; ROUGE and BLEU if asked."""
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices):
+            utils.set_torch_seed(self.cfg.seed)
+            loss, size, log = super().valid_step(sample, model, criterion)
+            if self.generation_metrics is not None:
+                log |= self._generate_and_score(sample, model)
+        return loss, size, log
+
+    def _generate_and_score(self, sample: dict, model) -> dict:
+        if sample["net_input"]["task"] != "cls":
+            return self.generation_metrics.empty()
+        hypos = self.inference_step(self.validation_generator, [model], sample)
+        return self.generation_metrics.score(hypos, sample["target"], self.cfg.eval_print_samples)
+
+    def reduce_metrics(self, logging_outputs, criterion) -> None:
+        super().reduce_metrics(logging_outputs, criterion)
+        GenerationMetrics.reduce(logging_outputs)
+        if criterion.training and hasattr(criterion, "collapse_watch"):
+            criterion.collapse_watch.update(logging_outputs)
+
+    def decode(self, generator, models, sample, start, prefix_tokens=None, constraints=None):
+        """Decode a batch with the mean of its latents' priors, or with K draws (best score first).
+
+        Args:
+            start: what the decoder starts with: an id, one for each row of beams, or ``None`` for EOS.
+        """
+        draws = []
+        for noise in self._noise_of_draws(models, sample["net_input"]["src_tokens"]):
+            net_input = {**sample["net_input"], "latent_noise": noise}
+            with torch.no_grad():
+                hypos = generator.generate(
+                    models,
+                    {**sample, "net_input": net_input},
+                    prefix_tokens=prefix_tokens,
+                    constraints=constraints,
+                    **({} if start is None else {"bos_token": start}),
+                )
+            draws.append(hypos)
+        return draws[0] if len(draws) == 1 else merge_draws(draws)
+
+    def _noise_of_draws(self, models, src_tokens):
+        """One noise for each draw; ``None`` stands for the mean."""
+        sizes: dict[str, int] = {}
+        for model in models:
+            for name, size in getattr(model, "latent_sizes", {}).items():
+                sizes[name] = max(size, sizes.get(name, 0))
+        if self.cfg.latent_inference == "mean" or not sizes:
+            yield None
+            return
+        for draw in range(self.cfg.latent_samples):
+            yield latent_noise(src_tokens, self.target_dictionary.pad(), sizes, self.cfg.seed, draw)
+
+
+def problem_of(line: str) -> str | None:
+    """What is wrong with a line of text that is to be summarised."""
+    if not line.strip():
+        return "empty; remove the line or give it some text"
+    if "\ufffd" in line or any("\ud800" <= c <= "\udfff" for c in line):
+        return "not UTF-8; convert the file, for instance with iconv"
+    return None
+
+
+def _summed(logs: list[dict]) -> dict:
+    """Logging outputs of the mini-batches of a step, added up."""
+    return {key: sum(log[key] for log in logs) for key in logs[0]}
