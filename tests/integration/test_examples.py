@@ -9,6 +9,7 @@ import pytest
 import yaml
 from fairseq import options, tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from many import write_toy_corpus
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -16,6 +17,7 @@ sys.path.insert(0, str(EXAMPLES))
 import run as runner  # noqa: E402  (found by the line above)
 
 ROWS = sorted([*EXAMPLES.glob("table*/*.yaml"), *EXAMPLES.glob("variants/*.yaml")])
+CROSSSUM = sorted(EXAMPLES.glob("crosssum/*.yaml"))
 SCALES = sorted((EXAMPLES / "scales").glob("*.yaml"))
 TINY = {
     "train": {
@@ -39,7 +41,7 @@ def model_of(row: Path, scale: dict, data: Path):
     job = runner.Job(yaml.safe_load(row.read_text()) or {}, scale, data, Path("runs"), 1, 1.0)
     _, settings = job.stages[-1]
     settings = {**settings, "save-dir": "runs", "seed": 1}
-    arguments = [str(data), "--task", "cross_lingual_summarization", *job.flags(settings)]
+    arguments = [str(data), *job.common, *job.flags(settings)]
     args = options.parse_args_and_arch(options.get_training_parser(), arguments)
     config = convert_namespace_to_omegaconf(args)
     task = tasks.setup_task(config.task)
@@ -62,10 +64,21 @@ def test_a_row_builds_at_the_demos_scale(data, row):
 
 @pytest.mark.parametrize("scale", SCALES, ids=lambda path: path.stem)
 def test_every_flag_of_a_scale_is_one_of_fairseqs(toy_data, scale):
-    settings = {**yaml.safe_load(scale.read_text())["train"], "save-dir": "runs"}
-    arguments = [str(toy_data), "--task", "cross_lingual_summarization", *runner.flags_of(settings)]
+    job = runner.Job({}, yaml.safe_load(scale.read_text()), toy_data, Path("runs"), 1, 1.0)
+    settings = {**job.scale["train"], "save-dir": "runs"}
+    arguments = [str(toy_data), *job.common, *job.flags(settings)]
     args = options.parse_args_and_arch(options.get_training_parser(), arguments)
-    assert args.criterion == "elbo"
+    assert args.criterion == settings["criterion"]
+
+
+@pytest.mark.parametrize("row", CROSSSUM, ids=lambda path: path.stem)
+def test_a_row_of_crosssum_builds_and_has_directions_to_train(tmp_path, row):
+    data = write_toy_corpus(tmp_path / "DATA")
+    scale = yaml.safe_load((EXAMPLES / "scales" / "crosssum_demo.yaml").read_text())
+    model, task = model_of(row, scale, data)
+    task.load_dataset("train", combine=True)
+    assert task.dataset("train").counts
+    assert bool(model.latent_sizes) == (row.stem == "vhm")
 
 
 LATENTS = {
