@@ -66,7 +66,16 @@ def base_name(run: Run) -> str:
         return run.name
     settings = run.settings
     name = _name_of_settings(settings)
+    if settings.get("language_sampling"):
+        name = _name_of_directions(name, settings)
     return f"{name}, fine-tuned" if settings.get("finetune_from_model") else name
+
+
+def _name_of_directions(name: str, settings: Mapping) -> str:
+    """A model of many languages: its directions and how they were sampled."""
+    pairs = str(settings.get("pairs") or "*")
+    directions = "many-to-many" if pairs == "*" else pairs
+    return f"{'Transformer' if name == 'TNCLS' else name} {directions}, {settings['language_sampling']}"
 
 
 def _name_of_settings(settings: Mapping) -> str:

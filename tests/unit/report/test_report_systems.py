@@ -46,6 +46,12 @@ def trained(tmp_path):
             "vhm_transformer --latents none --decoders task",
             None,
         ),
+        (
+            {"latents": "none", "tasks": "cls", "language_sampling": "multistage"},
+            "Transformer many-to-many, multistage",
+            None,
+        ),
+        ({"language_sampling": "unistage", "pairs": "*-en"}, "VHM *-en, unistage", 0),
         ({"latents": "none", "pretraining_tasks": "mlm,dae"}, "pre-training on mlm,dae", None),
         ({"latents": "none", "tasks": "cls", "finetune_from_model": "x.pt"}, "TNCLS, fine-tuned", None),
     ],
