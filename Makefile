@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 TORCH ?= torch==2.13.0
 FAIRSEQ := fairseq-fixed==0.12.3.1
 
-# in the order of their files, the long ones first: else the last ones would keep one core busy for minutes
+# In the order of the files: in xdist's own (most tests first) a few long tests come last, on one core.
 PYTEST_ARGS ?= --numprocesses auto --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin

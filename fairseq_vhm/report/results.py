@@ -103,11 +103,11 @@ class TestResults:
         return list(dict.fromkeys(m for one in self.results for run in one.scored for m in run.figures))
 
     def few_shot(self) -> list[Result]:
-        """Results of the systems that were trained on several shares of the CLS pairs, by system."""
+        """Results of the systems that were trained on several shares of the CLS pairs or on a part, by system."""
         shares: dict[str, set[float]] = {}
         for one in self.results:
             shares.setdefault(one.system.name, set()).add(one.system.fraction)
-        found = [one for one in self.results if len(shares[one.system.name]) > 1]
+        found = [one for one in self.results if shares[one.system.name] != {1.0}]
         order = list(dict.fromkeys(one.system.name for one in found))
         return sorted(found, key=lambda one: (order.index(one.system.name), one.system.fraction))
 

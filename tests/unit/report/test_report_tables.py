@@ -169,6 +169,17 @@ def test_few_shot_rows_are_the_systems_that_have_several_shares(folder, report):
     assert rows["VHM, 1 %"][0] == f"{rouge1(folder[1], 0.79):.2f}"
 
 
+def test_systems_of_one_share_alone_are_few_shot_rows_too(tmp_path):
+    references = write_texts(tmp_path / "DATA")
+    for name, latents, share in (("a", "none", 0.6), ("b", "mt,ms,cls", 0.3)):
+        texts = spoilt(references, share)
+        write_run(tmp_path / "runs" / name, tmp_path / "DATA", texts, latents=latents, cls_fraction=0.1)
+    made = build(tmp_path / "runs", Options(), lambda pairs, what: pairs)
+    rows = table(made, "Few-shot, zh2en")
+    assert list(rows)[2:] == ["MT-MS-CLS, 10 %", "VHM, 10 %"]
+    assert rows["VHM, 10 %"][0].endswith("‡")
+
+
 def test_size_and_time_stand_beside_rouge(report):
     rows = table(report, "Size and time, zh2en")
     assert rows["VHM"][:3] == ["0.15", "25.00 ± 0.00", "1 cls + 1 mt + 1 ms"]
