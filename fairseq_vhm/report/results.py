@@ -103,7 +103,7 @@ class TestResults:
         return list(dict.fromkeys(m for one in self.results for run in one.scored for m in run.figures))
 
     def few_shot(self) -> list[Result]:
-        """Results of the systems that were trained on several shares of the CLS pairs, or on a part of them."""
+        """Results of the systems trained on several shares of the CLS pairs, or on a part, by system."""
         shares: dict[str, set[float]] = {}
         for one in self.results:
             shares.setdefault(one.system.name, set()).add(one.system.fraction)
