@@ -1,6 +1,7 @@
 """ATS (Zhu et al., 2020): the mixture against a twin in loops, and what it must not depend on."""
 
 import argparse
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -319,11 +320,15 @@ def lexicon_file(folder, *lines):
     return str(path)
 
 
-def test_special_symbols_and_unknown_words_neither_translate_nor_are_translations(tmp_path, caplog):
+def test_special_symbols_and_unknown_words_neither_translate_nor_are_translations(
+    tmp_path, caplog, monkeypatch
+):
+    name = "fairseq_vhm.models.ats_transformer"
+    monkeypatch.setattr(logging.getLogger(name), "disabled", False)  # hydra's set-up turns loggers off
     special = ["<s>", "<pad>", "</s>", "<unk>", "<cls>", "<mt>", "<ms>", "stranger"]
     lines = [f"{s}\tw1\t0.5" for s in special] + [f"w0\t{s}\t0.1" for s in special]
     path = lexicon_file(tmp_path, *lines, "w0\tw2\t0.2", "w3\tw3\t1")
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger=name):
         translations = load_translations(path, DICTIONARY)
     w0, w2, w3 = (DICTIONARY.index(w) for w in ("w0", "w2", "w3"))
     assert translations == {w0: {w2: 0.2}, w3: {w3: 1.0}}
