@@ -92,17 +92,6 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         folder = self._folder(self.cfg, self.eval_task)
         return folder.source, folder.target
 
-    @property
-    def source_dictionary(self) -> MarkedDictionary:
-        return self.dictionary
-
-    @property
-    def target_dictionary(self) -> MarkedDictionary:
-        return self.dictionary
-
-    def max_positions(self) -> tuple[int, int]:
-        return self.cfg.max_source_positions, self.cfg.max_target_positions
-
     # ---- model and criterion -------------------------------------------------------------------
 
     def build_model(self, cfg, from_checkpoint: bool = False):
@@ -124,7 +113,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.latent_sizes, self.extra_losses = model.latent_sizes, model.extra_losses
         self.summaries_wanted = getattr(cfg, "cls_local_target", "cls") == "summary"
         if not from_checkpoint:
-            self._check_latents_are_trained()
+            self.check_latents_are_trained()
             self._check_decoder_is_shared(cfg)
             anew = getattr(cfg, "reset_optimizer", False) and getattr(cfg, "reset_dataloader", False)
             model.keeps_optimizer = not (anew or getattr(cfg, "finetune_from_model", None))
@@ -156,15 +145,6 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             )
         self.languages = asked or trained
         self.dictionary.mark(self.languages)
-
-    def _check_latents_are_trained(self) -> None:
-        for name in self.latent_sizes:
-            if name not in self.tasks:
-                kept = ",".join(n for n in self.latent_sizes if n in self.tasks) or "none"
-                raise UserError(
-                    f"--latents: z_{name} is trained on {name.upper()} batches, but --tasks is "
-                    f"{','.join(self.tasks)}: add {name} to --tasks, or give --latents {kept}"
-                )
 
     def _check_decoder_is_shared(self, cfg) -> None:
         if len(self.streams) > len(self.tasks) and getattr(cfg, "decoders", "shared") != "shared":

@@ -74,14 +74,6 @@ class ManyToManySummarizationTask(MiniBatchTask):
         return tuple(task for task in TASKS if task in self.tasks or (task == "ms" and in_language))
 
     @property
-    def source_dictionary(self) -> MarkedDictionary:
-        return self.dictionary
-
-    @property
-    def target_dictionary(self) -> MarkedDictionary:
-        return self.dictionary
-
-    @property
     def hidden_symbols(self) -> set[int]:
         """Ids that no output shows."""
         return set(self.starts.values())
@@ -98,9 +90,6 @@ class ManyToManySummarizationTask(MiniBatchTask):
             UserError: the model does not write one of them.
         """
         self._languages_of_lines = [self._target_language(language) for language in languages]
-
-    def max_positions(self) -> tuple[int, int]:
-        return self.cfg.max_source_positions, self.cfg.max_target_positions
 
     # ---- model ---------------------------------------------------------------------------------
 
@@ -121,7 +110,8 @@ class ManyToManySummarizationTask(MiniBatchTask):
         if getattr(cfg, "cls_local_target", "cls") == "summary":
             raise UserError("--cls-local-target summary: this task does not give it; drop it")
         if not from_checkpoint:
-            self._check_latents_are_trained()
+            self.check_latents_are_trained()
+            self._check_decoders(cfg)
             model.warm_start(cfg)
         return model
 
@@ -138,14 +128,12 @@ class ManyToManySummarizationTask(MiniBatchTask):
             raise UserError(f"--task-tag {asked}: the checkpoint was trained with {place}; drop the flag")
         self.tag_place = place
 
-    def _check_latents_are_trained(self) -> None:
-        for name in self.latent_sizes:
-            if name not in self.streams:
-                kept = ",".join(n for n in self.latent_sizes if n in self.streams) or "none"
-                raise UserError(
-                    f"--latents: z_{name} is trained on {name.upper()} pairs, but --tasks is "
-                    f"{','.join(self.tasks)}: add {name} to --tasks, or give --latents {kept}"
-                )
+    def _check_decoders(self, cfg) -> None:
+        if getattr(cfg, "decoders", "shared") == "task" and set(self.streams) - set(self.tasks):
+            raise UserError(
+                "--decoders task: the data has pairs within one language, which are MS, but --tasks is "
+                f"{','.join(self.tasks)}: add ms to --tasks, or use --decoders shared"
+            )
 
     # ---- data ----------------------------------------------------------------------------------
 

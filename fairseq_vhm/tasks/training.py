@@ -8,6 +8,7 @@ from fairseq.data.iterators import EpochBatchIterator
 from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import FairseqTask
 
+from fairseq_vhm.data.languages import MarkedDictionary
 from fairseq_vhm.data.pairs import Batching
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import latent_noise, merge_draws
@@ -25,6 +26,31 @@ class MiniBatchTask(FairseqTask):
     generation_metrics: GenerationMetrics | None = None
     latent_sizes: dict[str, int]
     extra_losses: tuple[str, ...]
+
+    dictionary: MarkedDictionary
+    tasks: tuple[str, ...]
+    streams: tuple[str, ...]
+
+    @property
+    def source_dictionary(self) -> MarkedDictionary:
+        return self.dictionary
+
+    @property
+    def target_dictionary(self) -> MarkedDictionary:
+        return self.dictionary
+
+    def max_positions(self) -> tuple[int, int]:
+        return self.cfg.max_source_positions, self.cfg.max_target_positions
+
+    def check_latents_are_trained(self) -> None:
+        """Refuse a latent whose task no mini-batch is of."""
+        for name in self.latent_sizes:
+            if name not in self.streams:
+                kept = ",".join(n for n in self.latent_sizes if n in self.streams) or "none"
+                raise UserError(
+                    f"--latents: z_{name} is trained on {name.upper()} batches, but --tasks is "
+                    f"{','.join(self.tasks)}: add {name} to --tasks, or give --latents {kept}"
+                )
 
     @property
     def aggressive(self) -> AggressiveInference:

@@ -231,6 +231,7 @@ def test_two_ranks_are_one_rank_with_twice_the_update_freq(data, forked, tmp_pat
         (["--latents", "none", "--pairs", "xx-*"], "--pairs xx-*"),
         (["--tasks", "mt,ms"], "--tasks mt,ms"),
         (["--latents", "mt,ms,cls", "--tasks", "cls"], "--latents"),
+        (["--latents", "none", "--decoders", "task"], "--decoders task"),
         (["--micro-batches", 0], "--micro-batches 0"),
         (["--source-alpha", -1], "--source-alpha"),
         (["--task-tag", "target"], "--task-tag target"),
