@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +25,7 @@ IRRELEVANT = SEEDS | {
 }
 """Settings in which two runs of one configuration may differ."""
 
+REFERENCE = re.compile(r"\$\{(\w+)\.(\w+)\}")
 BUFFER = re.compile(r"(^|\.)(version|_float_tensor)$")
 TIED = re.compile(r"(embed_tokens|output_projection)\.weight$")
 
@@ -50,12 +51,16 @@ class Checkpoint:
 
     @cached_property
     def configuration(self) -> dict[str, object]:
-        """The settings in which two runs of one system agree."""
-        others = {key for name, section in self.sections.items() if name != "model" for key in section}
-        found = {k: v for k, v in self.sections.get("model", {}).items() if k not in others}
+        """The settings in which two runs of one system agree.
+
+        A setting that the run's version of the plugin did not have yet stands at its default.
+        """
+        sections = _completed(self.sections)
+        others = {key for name, section in sections.items() if name != "model" for key in section}
+        found = {k: v for k, v in sections.get("model", {}).items() if k not in others}
         found["arch"] = self.settings["arch"]
         for section in CONFIGURING:
-            found |= self.sections.get(section, {})
+            found |= sections.get(section, {})
         hidden = {key for key in found if key in IRRELEVANT or key.startswith("_")}
         return {key: repr(value) for key, value in found.items() if key not in hidden}
 
@@ -118,6 +123,33 @@ def _sections(state: Mapping) -> dict[str, dict[str, object]]:
     settings = state.get("cfg") or {"model": state.get("args")}
     plain = {name: _plain(section) for name, section in settings.items()}
     return {name: section for name, section in plain.items() if section is not None}
+
+
+def _completed(sections: Mapping[str, Mapping]) -> dict[str, Mapping]:
+    """The settings with those of task, criterion and model that are missing, at their defaults."""
+    from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
+    from fairseq.models import ARCH_CONFIG_REGISTRY
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY
+
+    import fairseq_vhm
+
+    fairseq_vhm.register()
+    completed = dict(sections)
+    for section, known in ("task", TASK_DATACLASS_REGISTRY), ("criterion", CRITERION_DATACLASS_REGISTRY):
+        settings = sections.get(section, {})
+        if named := known.get(settings.get("_name")):
+            defaults = {field.name: _resolved(field.default, sections) for field in fields(named)}
+            completed[section] = defaults | settings
+    model = argparse.Namespace(**sections.get("model", {}))
+    if complete := ARCH_CONFIG_REGISTRY.get(getattr(model, "arch", None)):
+        complete(model)
+    return completed | {"model": vars(model)}
+
+
+def _resolved(default: object, sections: Mapping[str, Mapping]) -> object:
+    """The default; where it refers to another section (``${common.fp16}``), what stands there."""
+    refers = REFERENCE.fullmatch(str(default))
+    return sections.get(refers[1], {}).get(refers[2]) if refers else default
 
 
 def _plain(section: object) -> dict[str, object] | None:

@@ -290,7 +290,8 @@ def _cell(mean: Mean | None) -> str:
 
 
 def _count(result: Result) -> int:
-    return len(result.system.runs)
+    """Runs that have figures: those begun alone are in no mean."""
+    return sum(bool(one.figures) for one in result.scored)
 
 
 def _in_order(labels: Iterable[str]) -> list[str]:

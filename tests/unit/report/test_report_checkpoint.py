@@ -56,6 +56,16 @@ def test_a_configuration_is_the_same_for_every_seed_and_place(tmp_path):
     assert {key for key in one if one[key] != other[key]} == {"kl_anneal_steps"}
 
 
+def test_settings_that_came_later_stand_at_their_defaults_in_older_runs(tmp_path):
+    later = {"aggressive_inference": 1, "latent_projection": "task"}
+    old, new, other = (
+        read_checkpoint(write_checkpoint(tmp_path / name, **settings)).configuration
+        for name, settings in {"old": {}, "new": later, "other": {"latent_projection": "states"}}.items()
+    )
+    assert old == new
+    assert {key for key in old if old[key] != other[key]} == {"latent_projection"}
+
+
 def test_the_best_checkpoint_is_taken_else_the_last_else_the_newest(tmp_path):
     for age, name in enumerate(["checkpoint_1_10.pt", "checkpoint_2_20.pt", "checkpoint_last.pt"]):
         (tmp_path / name).touch()

@@ -180,6 +180,15 @@ def test_systems_of_one_share_alone_are_few_shot_rows_too(tmp_path):
     assert rows["VHM, 10 %"][0].endswith("‡")
 
 
+def test_a_run_without_outputs_is_not_counted(tmp_path):
+    references = write_texts(tmp_path / "DATA")
+    for seed in (1, 2, 3):
+        write_run(tmp_path / "runs" / f"s{seed}", tmp_path / "DATA", spoilt(references, 0.3, seed), seed=seed)
+    (tmp_path / "runs" / "s3" / "test.log").unlink()
+    made = build(tmp_path / "runs", Options(), lambda pairs, what: pairs)
+    assert table(made, "Results on zh2en")["VHM"][-1] == "2"
+
+
 def test_size_and_time_stand_beside_rouge(report):
     rows = table(report, "Size and time, zh2en")
     assert rows["VHM"][:3] == ["0.15", "25.00 ± 0.00", "1 cls + 1 mt + 1 ms"]
