@@ -3,7 +3,8 @@
     python examples/run.py ROW.yaml [ROW.yaml ...] --scale examples/scales/demo.yaml --data DATA --out RUNS
 
 A row says what a system is, a scale how large it is and how long it trains; every step is a command that
-is printed before it runs, and a user could give by hand.  Runs lie in ``RUNS/NAME/seedN`` (few-shot:
+is printed before it runs, and a user could give by hand.  A list such as ``examples/few_shot.yaml`` names
+rows, shares of the CLS pairs and seeds.  Runs lie in ``RUNS/NAME/seedN`` (few-shot:
 ``RUNS/NAME-FRACTION/seedN``); steps that have ended are not repeated, and an interrupted training goes on
 from its last checkpoint.  ``--jobs`` runs so many at once, each on a device of its own where there are
 GPUs.
@@ -145,14 +146,18 @@ def read_yaml(path: Path) -> dict:
 
 
 def jobs_of(given: argparse.Namespace) -> list[Job]:
-    """Rows x fractions x seeds."""
+    """Rows x fractions x seeds; a list's own, where the command line leaves them open."""
     scale = read_yaml(given.scale)
     jobs = []
-    for path, fraction, seed in product(given.rows, given.fractions, given.seeds):
-        row = read_yaml(path)
-        name = path.stem if fraction == 1 else f"{path.stem}-{fraction:g}"
-        folder = given.out / name / f"seed{seed}"
-        jobs.append(Job(row, scale, given.data, folder, seed, fraction))
+    for listed in given.rows:
+        content = read_yaml(listed)
+        rows = [listed.parent / name for name in content["rows"]] if "rows" in content else [listed]
+        fractions = given.fractions or content.get("fractions", [1.0])
+        seeds = given.seeds or content.get("seeds", [1])
+        for path, fraction, seed in product(rows, fractions, seeds):
+            name = path.stem if fraction == 1 else f"{path.stem}-{fraction:g}"
+            folder = given.out / name / f"seed{seed}"
+            jobs.append(Job(read_yaml(path), scale, given.data, folder, seed, fraction))
     return jobs
 
 
@@ -163,12 +168,13 @@ def numbers(kind):
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("rows", nargs="+", type=Path, help="systems: examples/table4/vhm.yaml, ...")
+    parser.add_argument("rows", nargs="+", type=Path, help="examples/table4/vhm.yaml, or a list")
     parser.add_argument("--scale", type=Path, required=True, help="examples/scales/*.yaml")
     parser.add_argument("--data", type=Path, required=True, help="as vhm prepare trio wrote it")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--seeds", type=numbers(int), default=[1], help="such as 1,2,3,4,5")
-    parser.add_argument("--fractions", type=numbers(float), default=[1.0], help="such as 0.001,0.01,0.1,0.5")
+    parser.add_argument("--seeds", type=numbers(int), help="such as 1,2,3,4,5; else the list's, or 1")
+    shares = "of the CLS pairs, such as 0.001,0.01,0.1; else the list's, or 1"
+    parser.add_argument("--fractions", type=numbers(float), help=shares)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     given = parser.parse_args()
     devices: Queue[str | None] = Queue()

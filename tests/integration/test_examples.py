@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,20 @@ def scale_file(toy_data, tmp_path_factory) -> Path:
     scale = {**TINY, "score": {"ref": str(reference), "lang": "zh", "metrics": "rouge"}}
     path.write_text(yaml.safe_dump(scale))
     return path
+
+
+@pytest.mark.parametrize(("name", "runs"), [("few_shot", 5 * 5), ("study", 10 * 2 * 3)])
+def test_a_list_stands_for_its_rows_and_the_command_line_wins(name, runs):
+    def jobs(**given):
+        rest = {"scale": EXAMPLES / "scales" / "demo.yaml", "data": Path("DATA"), "out": Path("runs")}
+        given = {"fractions": None, "seeds": None, **given}
+        return runner.jobs_of(Namespace(rows=[EXAMPLES / f"{name}.yaml"], **rest, **given))
+
+    listed = jobs()
+    assert len(listed) == len({job.folder for job in listed}) == runs
+    assert Path("runs/vhm-0.1/seed1") in {job.folder for job in listed}
+    assert jobs(seeds=[7], fractions=[0.5])[0].folder.parts[2] == "seed7"
+    assert {job.fraction for job in jobs(fractions=[0.5])} == {0.5}
 
 
 def test_one_command_trains_generates_and_scores_and_does_nothing_twice(run, toy_data, scale_file, tmp_path):
