@@ -20,6 +20,7 @@ from fairseq_vhm.criterions.collapse import CollapseWatch
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LATENTS, ExtraLoss, KLSchedule, LatentBundle, free_bits
 from fairseq_vhm.latent.annealing import KL_SCHEDULES
+from fairseq_vhm.modules.token_loss import TokenLoss
 from fairseq_vhm.names import PRETRAINING_TASKS, TASKS
 
 ACTIVE_UNIT_VARIANCE = 0.01  # Burda et al. (2016), section 5: Var_x(E_q[z]) > 0.01
@@ -51,6 +52,13 @@ class ElboCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
             "KL a sentence against mean NLL a token, as in the released code"
         },
     )
+    loss_chunk: int = field(
+        default=256,
+        metadata={
+            "help": "output projection and loss in one pass, with the logits of so many tokens at once: less "
+            "memory and time, the same loss; 0: all logits of a batch, as fairseq"
+        },
+    )
 
 
 @register_criterion("elbo", dataclass=ElboCriterionConfig)
@@ -75,6 +83,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         free_bits,
         local_kl,
         kl_normalization,
+        loss_chunk,
     ):
         super().__init__(task, sentence_avg, label_smoothing, ignore_prefix_size, report_accuracy)
         if kl_normalization == "released" and sentence_avg:
@@ -84,6 +93,9 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
             )
         if min(kl_anneal_steps, kl_max_weight, free_bits) < 0:
             raise UserError("--kl-anneal-steps, --kl-max-weight and --free-bits must not be negative")
+        if loss_chunk < 0:
+            raise UserError(f"--loss-chunk {loss_chunk} must not be negative; 0 switches it off")
+        self.loss_chunk = loss_chunk
         self.schedule = KLSchedule(str(kl_schedule), kl_anneal_steps, kl_max_weight)
         self.free_bits = free_bits
         self.local_kl = local_kl
@@ -93,8 +105,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
 
     def forward(self, model, sample: dict, reduce: bool = True):
         """Loss, sample size and logging outputs of one mini-batch of one task."""
-        net_output = model(**sample["net_input"], target=sample["target"])
-        loss, nll_loss = self.compute_loss(model, net_output, sample, reduce=reduce)
+        net_output, loss, nll_loss = self._loss_of_tokens(model, sample, reduce)
         task, latents = sample["net_input"]["task"], net_output[1]["latents"]
         weight = self.kl_weight(model)
         kls = {name: latents[name].kl() for name in self.charged(latents, task)}
@@ -117,6 +128,20 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         if self.report_accuracy:
             log["n_correct"], log["total"] = self.compute_accuracy(model, net_output, sample)
         return loss, sample_size, log
+
+    def _loss_of_tokens(self, model, sample: dict, reduce: bool) -> tuple[tuple, Tensor, Tensor]:
+        """What the model puts out, and the smoothed loss and the NLL of the target, summed.
+
+        In chunks where nothing asks for logits: accuracy and losses of single tokens do, and models whose
+        output is no plain softmax.
+        """
+        in_chunks = self.loss_chunk and reduce and not self.report_accuracy
+        if in_chunks and getattr(model, "takes_token_loss", False):
+            token_loss = TokenLoss(self.eps, self.padding_idx, self.loss_chunk, self.ignore_prefix_size)
+            net_output = model(**sample["net_input"], target=sample["target"], token_loss=token_loss)
+            return net_output, *net_output[0]
+        net_output = model(**sample["net_input"], target=sample["target"])
+        return net_output, *self.compute_loss(model, net_output, sample, reduce=reduce)
 
     def kl_weight(self, model) -> float:
         """lambda: the schedule's at the model's update in training, its maximum in validation."""

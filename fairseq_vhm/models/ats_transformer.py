@@ -156,6 +156,7 @@ class ATSTransformerModel(VHMTransformerModel):
     encoder_type = ATSEncoder
     decoder_type = ATSDecoder
     lexicon_file = ""
+    takes_token_loss = False  # its output is a mixture
 
     @classmethod
     def add_args(cls, parser) -> None:

@@ -39,6 +39,7 @@ from fairseq_vhm.models.hf_weights import (
     new_model,
     recompute_activations,
 )
+from fairseq_vhm.modules.token_loss import TokenLoss
 from fairseq_vhm.text.mt5 import read_config
 from fairseq_vhm.text.start_tokens import has_map, start_tokens, with_map
 
@@ -205,6 +206,7 @@ class HFMT5Model(FairseqEncoderDecoderModel):
     latent_sizes: dict[str, int] = {}
     extra_losses: tuple[str, ...] = ()
     num_updates = 0
+    takes_token_loss = True
 
     def __init__(self, model: nn.Module, config: dict, dictionary: Dictionary):
         encoder = HFMT5Encoder(dictionary, model.encoder)
@@ -313,15 +315,21 @@ class HFMT5Model(FairseqEncoderDecoderModel):
         target: Tensor | None = None,
         summary: Tensor | None = None,
         latent_noise: object = None,
+        token_loss: TokenLoss | None = None,
         **decoder_options,
     ):
         """Logits (B x T x V) of the decoder fed with ``prev_output_tokens``, and its extra outputs.
 
-        ``target``, ``summary`` and ``latent_noise`` are for models with latents, of which this has none.
+        With ``token_loss``: the loss of ``target`` in place of its logits.  ``summary`` and ``latent_noise``
+        are for models with latents, of which this has none.
         """
+        if token_loss is not None:
+            decoder_options["features_only"] = True
         encoder_out = self.encoder(src_tokens, src_lengths, task=task)
-        logits, extra = self.decoder(prev_output_tokens, encoder_out, **decoder_options)
-        return logits, extra | {"latents": LatentBundle(), "losses": {}}
+        out, extra = self.decoder(prev_output_tokens, encoder_out, **decoder_options)
+        if token_loss is not None:
+            out = token_loss(out, self.decoder.lm_head.weight, self.decoder.lm_head.bias, target)
+        return out, extra | {"latents": LatentBundle(), "losses": {}}
 
 
 def _check_run(args: Namespace) -> None:

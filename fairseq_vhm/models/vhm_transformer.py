@@ -31,6 +31,7 @@ from fairseq_vhm.modules.bag_of_words import BagOfWords, bag_of_words_nll
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.hierarchy import Noise
 from fairseq_vhm.modules.pooling import pooling_mask
+from fairseq_vhm.modules.token_loss import TokenLoss
 from fairseq_vhm.names import TASKS, language_symbol, task_tag
 
 BAG_OF_WORDS = "bag_of_words"
@@ -266,6 +267,15 @@ class VHMTransformerModel(TransformerModel):
         several = isinstance(self.decoder, TaskDecoders)
         return list(self.decoder.decoders.values()) if several else [self.decoder]
 
+    def decoder_of(self, task: str) -> VHMDecoder:
+        """The decoder of a task."""
+        return self.decoder.decoders[task] if isinstance(self.decoder, TaskDecoders) else self.decoder
+
+    @property
+    def takes_token_loss(self) -> bool:
+        """Whether the output is a plain softmax of the output projection."""
+        return all(decoder.adaptive_softmax is None for decoder in self.decoders)
+
     @classmethod
     def from_pretrained(cls, model_name_or_path, checkpoint_file="checkpoint_best.pt", **kwargs):
         """Load a trained model, as fairseq's users know it, with ``.summarize(list of texts)`` added."""
@@ -323,13 +333,16 @@ class VHMTransformerModel(TransformerModel):
         target: Tensor | None = None,
         summary: Tensor | None = None,
         latent_noise: Noise | None = None,
+        token_loss: TokenLoss | None = None,
         **decoder_options,
     ):
         """Logits (B x T x V) of the decoder fed with ``prev_output_tokens``, and its extra outputs.
 
         With ``target`` the latents come from their posteriors, else from their priors; the extra
         outputs hold them as ``latents``, a :class:`~fairseq_vhm.latent.LatentBundle`, and as ``losses``
-        what the model adds to the criterion's (:mod:`fairseq_vhm.latent.losses`).
+        what the model adds to the criterion's (:mod:`fairseq_vhm.latent.losses`).  With ``token_loss``
+        (and ``target``; see :attr:`takes_token_loss`) there are no logits, but their loss in its place,
+        so that all of them need never exist at once.
         """
         encoder_out = self.encoder(
             src_tokens,
@@ -339,17 +352,21 @@ class VHMTransformerModel(TransformerModel):
             summary=summary,
             latent_noise=latent_noise,
         )
-        logits, extra = self.decoder(
+        if token_loss is not None:
+            decoder_options["features_only"] = True
+        out, extra = self.decoder(
             prev_output_tokens, encoder_out=encoder_out, src_lengths=src_lengths, **decoder_options
         )
+        if token_loss is not None:
+            layer = self.decoder_of(task).output_projection
+            out = token_loss(out, layer.weight, layer.bias, target)
         extra["latents"] = encoder_out["bundle"]
         extra["losses"] = encoder_out.get("losses", {})
         if self.bag_of_words_weight and target is not None and encoder_out["latent"]:
             extra["losses"] |= {BAG_OF_WORDS: self._bag_of_words(encoder_out, target)}
-        return logits, extra
+        return out, extra
 
     def _bag_of_words(self, encoder_out: dict, target: Tensor) -> ExtraLoss:
-        several = isinstance(self.decoder, TaskDecoders)
-        decoder = self.decoder.decoders[encoder_out["task"][0]] if several else self.decoder
+        decoder = self.decoder_of(encoder_out["task"][0])
         nll = decoder.predict_words(encoder_out, target, self.encoder.special_tokens)
         return ExtraLoss(nll, self.bag_of_words_weight)

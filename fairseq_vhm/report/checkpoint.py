@@ -22,6 +22,7 @@ IRRELEVANT = SEEDS | {
     *("combine_valid_subsets", "valid_subset", "stop_time_hours", "debug_param_names"),
     *("eval_task", "latent_inference", "latent_samples", "eval_rouge", "eval_bleu", "eval_gen_args"),
     *("eval_post_process", "eval_print_samples", "source_lang", "target_lang", "no_seed_provided"),
+    *("loss_chunk", "attention"),
 }
 """Settings in which two runs of one configuration may differ."""
 

@@ -25,7 +25,7 @@ ALLOWED = {
     "latent": set(),
     "modules": {"latent"},
     "models": {"language_codes", "names", "modules", "latent", "compat", "errors", "generation", "text"},
-    "criterions": {"names", "latent", "errors"},
+    "criterions": {"names", "latent", "modules", "errors"},
     "data": {"names", "errors", "compat", "files", "language_codes", "text"},
     "text": {"errors", "files", "language_codes"},
     "metrics": {"errors", "tables", "text"},

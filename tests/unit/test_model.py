@@ -241,7 +241,7 @@ def with_gradient(model, batch) -> set[str]:
     from fairseq_vhm.criterions.elbo import ElboCriterion
 
     criterion = ElboCriterion(
-        _Task(), False, 0.0, 0, False, "constant", 0, 1.0, 0.0, False, "sum"
+        _Task(), False, 0.0, 0, False, "constant", 0, 1.0, 0.0, False, "sum", 5
     )
     loss, _, _ = criterion(model, batch)
     loss.backward()

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import mt5
 import pytest
 import torch
+from fairseq.criterions.label_smoothed_cross_entropy import label_smoothed_nll_loss
 from fairseq.sequence_generator import SequenceGenerator
 from transformers import GenerationConfig, MT5ForConditionalGeneration
 
@@ -18,6 +19,7 @@ from fairseq_vhm.data.mt5_vocabulary import write_dictionary
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.models.architectures import hf_mt5
 from fairseq_vhm.models.hf_mt5 import HFMT5Model
+from fairseq_vhm.modules.token_loss import TokenLoss
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-6}
 START, OTHER_START = "▁<extra_id_69>", "▁<extra_id_59>"
@@ -302,6 +304,17 @@ def test_gradients_are_the_same_with_and_without_kept_activations(folder, dictio
     for name, gradient in kept.items():
         assert gradient.abs().sum() > 0, name
         torch.testing.assert_close(gradient, computed[name], atol=1e-7, rtol=1e-5)
+
+
+def test_the_loss_in_chunks_is_that_of_all_logits(ours, dictionary):
+    sources, previous = batch(dictionary), prefixes(dictionary)
+    lengths, target = lengths_of(sources, dictionary), previous.roll(-1, dims=1)
+    logits, _ = ours(sources, lengths, previous)
+    log_p = torch.log_softmax(logits, dim=-1).flatten(0, 1)
+    expected = label_smoothed_nll_loss(log_p, target.flatten(), 0.1, ignore_index=dictionary.pad())
+    token_loss = TokenLoss(0.1, dictionary.pad(), chunk=5)
+    found, _ = ours(sources, lengths, previous, target=target, token_loss=token_loss)
+    torch.testing.assert_close(tuple(found), tuple(expected))
 
 
 @pytest.mark.parametrize(("flags", "expected"), [({}, 0.1), ({"dropout": 0.0}, 0.0), ({"dropout": 0.4}, 0.4)])
