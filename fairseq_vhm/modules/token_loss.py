@@ -1,0 +1,163 @@
+"""Output projection and label-smoothed loss in one pass, a chunk of tokens at a time.
+
+The logits of a batch never exist at once: of a chunk they are computed, turned in place into the gradient
+of the loss, and used for the gradients of states and output layer, all in the forward pass.  Nothing is
+computed twice, pads are left out, and what is kept for the backward pass is as large as the states and
+the output layer.
+
+With V symbols, smoothing e and e' = e / (V - 1), fairseq's loss of a token y with logits l is
+
+    (1 - e - e') (log Z - l_y) + e' (V log Z - sum_v l_v),     Z = sum_v exp l_v,
+
+and its gradient softmax(l)_v - e' - (1 - e - e') [v = y].  The sum over v and the constant e' need no
+pass over the logits: with the output layer W, b, sum_v l_v = x . sum_v W_v + sum_v b_v.  And log Z is
+max_v l_v - log max_v softmax(l)_v, which loses nothing however improbable y is.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+HALF_PRECISION_SCALE = {torch.float16: 2.0**10}
+"""Gradients of logits are multiplied by it, lest probabilities near 1 / V vanish in float16."""
+
+
+class Summed(NamedTuple):
+    """Sums over the tokens of a batch, in nats: the smoothed loss, and the negative log-likelihood."""
+
+    loss: Tensor
+    nll: Tensor
+
+
+@dataclass(frozen=True)
+class TokenLoss:
+    """Label-smoothed cross-entropy of features that meet an output layer.
+
+    Args:
+        smoothing: e, shared evenly among all other symbols, as fairseq does.
+        padding: the target symbol that counts nothing.
+        chunk: tokens whose logits exist at once.
+        ignored_prefix: leading positions of each target that count nothing.
+    """
+
+    smoothing: float
+    padding: int
+    chunk: int
+    ignored_prefix: int = 0
+
+    def __call__(self, features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> Summed:
+        """Sums over a batch; only ``loss`` has a gradient.
+
+        Args:
+            features: (B x T x C).
+            weight, bias: of the output layer, (V x C) and (V).
+            target: (B x T) symbols.
+        """
+        device = features.device.type
+        if torch.is_autocast_enabled(device):
+            kind = torch.get_autocast_dtype(device)
+            features, weight = features.to(kind), weight.to(kind)
+            bias = None if bias is None else bias.to(kind)
+        states = features[:, self.ignored_prefix :].flatten(0, 1)
+        target = target[:, self.ignored_prefix :].flatten()
+        counted = target != self.padding
+        if device == "cpu":  # elsewhere the choice would wait for the device
+            states, target, counted = states[counted], target[counted], counted[counted]
+        with torch.autocast(device, enabled=False):
+            sums = _ChunkedLoss.apply(states, weight, bias, target, counted, self.smoothing, self.chunk)
+        return Summed(*sums)
+
+
+class _ChunkedLoss(torch.autograd.Function):
+    """See the module; ``counted`` (N) says which of the N tokens count."""
+
+    @staticmethod
+    def forward(ctx, states, weight, bias, target, counted, smoothing, chunk):
+        ctx.needed = ctx.needs_input_grad[:3]
+        layer = _OutputLayer(weight, bias, smoothing)
+        gradients = _Gradients(states, layer) if any(ctx.needed) else None
+        sums = states.new_zeros(2, dtype=layer.exact)
+        for start in range(0, len(states), chunk):
+            part = slice(start, start + chunk)
+            losses, of_logits = layer.losses(states[part], target[part], gradients is not None)
+            sums += losses @ counted[part].to(layer.exact)
+            if gradients is not None:
+                gradients.gather(part, of_logits, counted[part])
+        if gradients is not None:
+            ctx.save_for_backward(*gradients.finished())
+        loss, nll = sums[0].clone(), sums[1].clone()
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    def backward(ctx, of_loss, _of_nll):
+        """The gradients taken in the forward pass, times that of the loss."""
+        found = [
+            (of_loss * gradient) if needed else None
+            for gradient, needed in zip(ctx.saved_tensors, ctx.needed, strict=True)
+        ]
+        return *found, None, None, None, None
+
+
+class _OutputLayer:
+    """The output layer, and what the formulae need of it beside its logits; sums are in float32."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, smoothing: float):
+        self.weight, self.bias = weight, bias
+        self.share = smoothing / (len(weight) - 1)  # e'
+        self.peak = 1.0 - smoothing - self.share
+        self.exact = torch.promote_types(weight.dtype, torch.float32)
+        self.summed_weight = weight.sum(dim=0, dtype=self.exact)
+        self.summed_bias = 0.0 if bias is None else bias.sum(dtype=self.exact)
+
+    def losses(self, states: Tensor, target: Tensor, gradient: bool) -> tuple[Tensor, Tensor | None]:
+        """Smoothed losses and NLLs (2 x N) of states (N x C); softmax(l)_v - (1 - e - e') [v = y] (N x V)."""
+        logits = F.linear(states, self.weight, self.bias)
+        target = target.unsqueeze(1)
+        of_target, highest = logits.gather(1, target), logits.amax(dim=1)
+        p = torch.softmax(logits, dim=1, dtype=self.exact)
+        log_z = highest - p.amax(dim=1).log()
+        nll = log_z - of_target.squeeze(1)
+        summed = states.to(self.exact) @ self.summed_weight + self.summed_bias
+        loss = self.peak * nll + self.share * (len(self.weight) * log_z - summed)
+        if gradient:
+            p.scatter_add_(1, target, p.new_full((), -self.peak).expand(target.shape))
+        return torch.stack([loss, nll]), p if gradient else None
+
+
+class _Gradients:
+    """Gradients of the summed loss by states (N x C), weight and bias, gathered chunk by chunk."""
+
+    def __init__(self, states: Tensor, layer: _OutputLayer):
+        self.states, self.layer = states, layer
+        self.scale = HALF_PRECISION_SCALE.get(states.dtype, 1.0)
+        self.of_states = torch.empty_like(states, dtype=layer.exact)
+        self.of_weight = torch.zeros_like(layer.weight, dtype=layer.exact)
+        self.of_bias = torch.zeros_like(layer.weight[:, 0], dtype=layer.exact)
+        self.counted = states.new_zeros(len(states), 1)
+
+    def gather(self, part: slice, of_logits: Tensor, counted: Tensor) -> None:
+        """Add a chunk's; the constant e' of the logits' gradient comes where it costs least."""
+        layer, kind = self.layer, self.states.dtype
+        self.counted[part] = counted.unsqueeze(1)
+        states = self.states[part] * self.counted[part]
+        self.of_bias += counted.to(layer.exact) @ of_logits
+        of_logits = (of_logits if self.scale == 1 else of_logits.mul_(self.scale)).to(kind)
+        of_states = (of_logits @ layer.weight).to(layer.exact).div_(self.scale)
+        of_states.sub_(layer.summed_weight, alpha=layer.share)
+        torch.mul(of_states, self.counted[part], out=self.of_states[part])
+        if kind == layer.exact:
+            self.of_weight.addmm_(of_logits.T, states)
+        else:
+            self.of_weight.add_((of_logits.T @ states).to(layer.exact), alpha=1 / self.scale)
+
+    def finished(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradients by states, weight and bias, e' included, in the types of what they are of."""
+        kept = (self.states * self.counted).sum(dim=0, dtype=self.layer.exact)
+        self.of_weight.sub_(kept, alpha=self.layer.share)
+        self.of_bias.sub_(self.counted.sum(dtype=self.layer.exact), alpha=self.layer.share)
+        found = self.of_states, self.of_weight, self.of_bias
+        return tuple(gradient.to(self.states.dtype) for gradient in found)
