@@ -20,7 +20,7 @@ from fairseq_vhm.criterions.collapse import CollapseWatch
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LATENTS, ExtraLoss, KLSchedule, LatentBundle, free_bits
 from fairseq_vhm.latent.annealing import KL_SCHEDULES
-from fairseq_vhm.modules.token_loss import TokenLoss
+from fairseq_vhm.modules.token_loss import Summed, TokenLoss
 from fairseq_vhm.names import PRETRAINING_TASKS, TASKS
 
 ACTIVE_UNIT_VARIANCE = 0.01  # Burda et al. (2016), section 5: Var_x(E_q[z]) > 0.01
@@ -104,8 +104,34 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         self.streams = getattr(task, "streams", TASKS)
 
     def forward(self, model, sample: dict, reduce: bool = True):
-        """Loss, sample size and logging outputs of one mini-batch of one task."""
-        net_output, loss, nll_loss = self._loss_of_tokens(model, sample, reduce)
+        """Loss, sample size and logging outputs of one mini-batch of one task.
+
+        A ``partner`` in the sample is another task's mini-batch of the same documents, which are encoded
+        once for both; losses, sizes and logs are their sums.
+        """
+        options = {}
+        in_chunks = self.loss_chunk and reduce and not self.report_accuracy
+        if in_chunks and getattr(model, "takes_token_loss", False):
+            options["token_loss"] = TokenLoss(
+                self.eps, self.padding_idx, self.loss_chunk, self.ignore_prefix_size
+            )
+        partner = sample.get("partner")
+        if partner is not None:
+            options["partner"] = {**partner["net_input"], "target": partner["target"]}
+        net_output = model(**sample["net_input"], target=sample["target"], **options)
+        loss, size, log = self._of_task(model, sample, net_output, reduce)
+        if partner is not None:
+            more = self._of_task(model, partner, net_output[1]["partner"], reduce)
+            loss, size = loss + more[0], size + more[1]
+            log = {key: value + more[2][key] for key, value in log.items()}
+        return loss, size, log
+
+    def _of_task(self, model, sample: dict, net_output: tuple, reduce: bool):
+        """:meth:`forward` of what the model put out on a sample."""
+        if isinstance(net_output[0], Summed):
+            loss, nll_loss = net_output[0]
+        else:
+            loss, nll_loss = self.compute_loss(model, net_output, sample, reduce=reduce)
         task, latents = sample["net_input"]["task"], net_output[1]["latents"]
         weight = self.kl_weight(model)
         kls = {name: latents[name].kl() for name in self.charged(latents, task)}
@@ -128,20 +154,6 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         if self.report_accuracy:
             log["n_correct"], log["total"] = self.compute_accuracy(model, net_output, sample)
         return loss, sample_size, log
-
-    def _loss_of_tokens(self, model, sample: dict, reduce: bool) -> tuple[tuple, Tensor, Tensor]:
-        """What the model puts out, and the smoothed loss and the NLL of the target, summed.
-
-        In chunks where nothing asks for logits: accuracy and losses of single tokens do, and models whose
-        output is no plain softmax.
-        """
-        in_chunks = self.loss_chunk and reduce and not self.report_accuracy
-        if in_chunks and getattr(model, "takes_token_loss", False):
-            token_loss = TokenLoss(self.eps, self.padding_idx, self.loss_chunk, self.ignore_prefix_size)
-            net_output = model(**sample["net_input"], target=sample["target"], token_loss=token_loss)
-            return net_output, *net_output[0]
-        net_output = model(**sample["net_input"], target=sample["target"])
-        return net_output, *self.compute_loss(model, net_output, sample, reduce=reduce)
 
     def kl_weight(self, model) -> float:
         """lambda: the schedule's at the model's update in training, its maximum in validation."""

@@ -165,13 +165,19 @@ class TrainingSteps(FairseqDataset):
 
     An item is addressed by a :class:`Turn` and is that mini-batch, collated; the collater keeps those
     of a step apart: ``{"mini_batches": [...]}``.  With ``ms_of_cls`` (the MS pair of each CLS pair's
-    document) the mini-batches of MS are those of CLS, document for document.
+    document) the mini-batches of MS are those of CLS, document for document; ``in_one`` puts each of
+    them into that of CLS as its ``partner``.
     """
 
     def __init__(
-        self, parts: dict[str, TaskPairs], batching: Batching, ms_of_cls: np.ndarray | None = None
+        self,
+        parts: dict[str, TaskPairs],
+        batching: Batching,
+        ms_of_cls: np.ndarray | None = None,
+        in_one: bool = False,
     ):
         self.parts = parts
+        self.in_one = in_one
         self.follows = {} if ms_of_cls is None else {"ms": "cls"}
         cut = {task: pairs for task, pairs in parts.items() if task not in self.follows}
         self.mini_batches = {task: batching.cut(pairs) for task, pairs in cut.items()}
@@ -188,6 +194,13 @@ class TrainingSteps(FairseqDataset):
         return {**batch, "stream": turn.task, "position": turn.position}
 
     def collater(self, mini_batches: list[dict]) -> dict:
+        if self.in_one:
+            partners = iter([batch for batch in mini_batches if batch["stream"] == "ms"])
+            mini_batches = [
+                {**batch, "partner": next(partners)} if batch["stream"] == "cls" else batch
+                for batch in mini_batches
+                if batch["stream"] != "ms"
+            ]
         return {"mini_batches": mini_batches} if mini_batches else {}
 
     def plan(self, schedule: str, ratio: dict[str, int], **settings) -> RoundRobinPlan:
@@ -199,9 +212,12 @@ class TrainingSteps(FairseqDataset):
 class TrainingPairs(FairseqDataset):
     """The training pairs of all tasks; cut into mini-batches once for a setting, not once an epoch."""
 
-    def __init__(self, parts: dict[str, TaskPairs], ms_of_cls: np.ndarray | None = None):
+    def __init__(
+        self, parts: dict[str, TaskPairs], ms_of_cls: np.ndarray | None = None, in_one: bool = False
+    ):
         self.parts = parts
         self.ms_of_cls = ms_of_cls
+        self.in_one = in_one
         self._steps: dict[Batching, TrainingSteps] = {}
 
     def __len__(self) -> int:
@@ -210,5 +226,5 @@ class TrainingPairs(FairseqDataset):
     def steps(self, batching: Batching) -> TrainingSteps:
         """What a rank computes at once, under these limits."""
         if batching not in self._steps:
-            self._steps = {batching: TrainingSteps(self.parts, batching, self.ms_of_cls)}
+            self._steps = {batching: TrainingSteps(self.parts, batching, self.ms_of_cls, self.in_one)}
         return self._steps[batching]

@@ -25,8 +25,9 @@ class SummaryLookup:
         self.found = int((self.match >= 0).sum())
         if not self.found:
             raise UserError(
-                "no CLS document has a summary in the MS data, which --cls-local-target summary and "
-                "--same-documents need; leave the flag out, or prepare MS from the documents of CLS"
+                "no CLS document has a summary in the MS data, which --cls-local-target summary, "
+                "--same-documents and --share-document-encoding need; leave the flag out, or prepare MS from "
+                "the documents of CLS"
             )
 
     def __call__(self, index: int, target: Tensor) -> Tensor:

@@ -157,6 +157,7 @@ class ATSTransformerModel(VHMTransformerModel):
     decoder_type = ATSDecoder
     lexicon_file = ""
     takes_token_loss = False  # its output is a mixture
+    takes_partner = False  # the lexicon's part of a source is of one task
 
     @classmethod
     def add_args(cls, parser) -> None:

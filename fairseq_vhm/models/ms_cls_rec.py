@@ -183,6 +183,7 @@ class MSCLSRecModel(VHMTransformerModel):
     """MS-CLS-Rec; see :class:`ReconstructionConfig` for its flags."""
 
     encoder_type = ReconstructionEncoder
+    takes_partner = False  # CLS meets other states than MS does
 
     @classmethod
     def add_args(cls, parser) -> None:

@@ -9,6 +9,7 @@ beams.  With ``--latents none`` this is the paper's MT-MS-CLS.
 from argparse import Namespace
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 
 import torch
 from fairseq.models import register_model
@@ -107,6 +108,7 @@ class VHMEncoder(TransformerEncoder):
         target: Tensor | None = None,
         summary: Tensor | None = None,
         latent_noise: Noise | None = None,
+        encoded: dict | None = None,
     ) -> dict:
         """Encode a batch and infer its latents.
 
@@ -117,8 +119,12 @@ class VHMEncoder(TransformerEncoder):
             summary: (B x T'') source-language summaries of a CLS batch (``--cls-local-target summary``).
             latent_noise: name -> (B x D) standard normal noise for draws from the priors; without it
                 (and without a target) each latent is its prior's mean.
+            encoded: what another task's batch of the same sources was encoded to; its states serve again.
         """
-        out = super().forward(src_tokens, src_lengths, return_all_hiddens, token_embeddings)
+        if encoded is None:
+            out = super().forward(src_tokens, src_lengths, return_all_hiddens, token_embeddings)
+        else:
+            out = dict(encoded)
         bundle = LatentBundle()
         if self.hierarchy is not None and task in TASKS:
             h_x = self._pool(out, src_tokens)
@@ -193,6 +199,7 @@ class VHMTransformerModel(TransformerModel):
     decoder_type: type[VHMDecoder] = VHMDecoder
     num_updates = 0
     bag_of_words_weight = 0.0
+    takes_partner = True  # two tasks' targets of one document, in one call
     keeps_optimizer = False  # whether the run goes on with the optimizer of what it loads
 
     @classmethod
@@ -334,6 +341,7 @@ class VHMTransformerModel(TransformerModel):
         summary: Tensor | None = None,
         latent_noise: Noise | None = None,
         token_loss: TokenLoss | None = None,
+        partner: dict | None = None,
         **decoder_options,
     ):
         """Logits (B x T x V) of the decoder fed with ``prev_output_tokens``, and its extra outputs.
@@ -343,22 +351,33 @@ class VHMTransformerModel(TransformerModel):
         what the model adds to the criterion's (:mod:`fairseq_vhm.latent.losses`).  With ``token_loss``
         (and ``target``; see :attr:`takes_token_loss`) there are no logits, but their loss in its place,
         so that all of them need never exist at once.
+
+        ``partner`` is another task's input of the same sources (``task``, ``prev_output_tokens``,
+        ``target``): the sources are encoded once, and the extra outputs hold as ``partner`` what a call of
+        its own would have put out.
         """
-        encoder_out = self.encoder(
-            src_tokens,
-            src_lengths=src_lengths,
-            task=task,
-            target=target,
-            summary=summary,
-            latent_noise=latent_noise,
-        )
+        encode = partial(self.encoder, src_tokens, src_lengths=src_lengths)
+        decode = partial(self._decode, src_lengths=src_lengths, token_loss=token_loss, **decoder_options)
+        encoder_out = encode(task=task, target=target, summary=summary, latent_noise=latent_noise)
+        out, extra = decode(encoder_out, prev_output_tokens, target)
+        if partner is not None:
+            again = encode(task=partner["task"], target=partner["target"], encoded=encoder_out)
+            extra["partner"] = decode(again, partner["prev_output_tokens"], partner["target"])
+        return out, extra
+
+    def _decode(
+        self,
+        encoder_out: dict,
+        prev_output_tokens: Tensor,
+        target: Tensor | None,
+        token_loss: TokenLoss | None,
+        **options,
+    ):
         if token_loss is not None:
-            decoder_options["features_only"] = True
-        out, extra = self.decoder(
-            prev_output_tokens, encoder_out=encoder_out, src_lengths=src_lengths, **decoder_options
-        )
+            options["features_only"] = True
+        out, extra = self.decoder(prev_output_tokens, encoder_out=encoder_out, **options)
         if token_loss is not None:
-            layer = self.decoder_of(task).output_projection
+            layer = self.decoder_of(encoder_out["task"][0]).output_projection
             out = token_loss(out, layer.weight, layer.bias, target)
         extra["latents"] = encoder_out["bundle"]
         extra["losses"] = encoder_out.get("losses", {})

@@ -95,6 +95,11 @@ class CrossLingualSummarizationConfig(MiniBatchConfig):
         "the MS mini-batch of an update holds the documents of its CLS mini-batch (MS-CLS of Zhu et al., "
         "2019); MS pairs of other documents are left out",
     )
+    share_document_encoding: bool = flag(
+        False,
+        "the document of a CLS and an MS pair is encoded once for both: --same-documents in one pass; the "
+        "encoder must not see the task (--task-tag target or none)",
+    )
     pretraining_tasks: Optional[str] = flag(
         None,
         "pre-training tasks trained beside --tasks (MLPT of Xu et al., 2020), joined by commas: mlm (masked "
@@ -229,7 +234,9 @@ def check(config) -> None:
     check_shared(config)
     if not 0 < config.cls_fraction <= 1:
         raise UserError(f"--cls-fraction {config.cls_fraction}: give a share above 0 and up to 1")
-    if config.same_documents:
+    if config.share_document_encoding:
+        _check_share_document_encoding(config)
+    if config.same_documents or config.share_document_encoding:
         _check_same_documents(config)
     _check_pretraining(config)
     if config.text_bos and (config.langs or config.task_tag == "target" or config.pretraining_tasks):
@@ -244,13 +251,22 @@ def check(config) -> None:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least} ({parts})")
 
 
+def _check_share_document_encoding(config) -> None:
+    flag_name = "--share-document-encoding"
+    if config.task_tag not in ("target", "none"):
+        raise UserError(f"{flag_name}: a tag in the source tells the tasks apart; give --task-tag target")
+    if config.task_schedule != "joint":
+        raise UserError(f"{flag_name}: CLS and MS must meet in one update; give --task-schedule joint")
+
+
 def _check_same_documents(config) -> None:
+    name = "--share-document-encoding" if config.share_document_encoding else "--same-documents"
     tasks = parse_tasks(config.tasks)
     ratio = parse_ratio(config.task_ratio, tasks + parse_pretraining_tasks(config.pretraining_tasks))
     if not {"cls", "ms"} <= set(tasks):
-        raise UserError(f"--same-documents joins CLS and MS: --tasks {config.tasks} lacks one of them")
+        raise UserError(f"{name} joins CLS and MS: --tasks {config.tasks} lacks one of them")
     if ratio["cls"] != ratio["ms"]:
-        raise UserError(f"--same-documents: give cls and ms one --task-ratio, not {config.task_ratio}")
+        raise UserError(f"{name}: give cls and ms one --task-ratio, not {config.task_ratio}")
 
 
 def _check_aggressive(config) -> None:

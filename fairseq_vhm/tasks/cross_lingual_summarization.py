@@ -115,6 +115,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         if not from_checkpoint:
             self.check_latents_are_trained()
             self._check_decoder_is_shared(cfg)
+            self._check_shares_documents(model)
             anew = getattr(cfg, "reset_optimizer", False) and getattr(cfg, "reset_dataloader", False)
             model.keeps_optimizer = not (anew or getattr(cfg, "finetune_from_model", None))
             model.warm_start(cfg)
@@ -153,6 +154,19 @@ class CrossLingualSummarizationTask(MiniBatchTask):
                 "pre-training knows no decoders of single tasks; use --decoders shared"
             )
 
+    def _check_shares_documents(self, model) -> None:
+        if self.cfg.share_document_encoding and not getattr(model, "takes_partner", False):
+            raise UserError(
+                "--share-document-encoding: this --arch shows CLS and MS other states of a document; drop it"
+            )
+
+    def build_criterion(self, cfg, from_checkpoint: bool = False):
+        """As the parent's; one that knows no documents in common is refused where there are such."""
+        criterion = super().build_criterion(cfg, from_checkpoint)
+        if self.cfg.share_document_encoding and not hasattr(criterion, "kl_weight"):
+            raise UserError(f"--share-document-encoding needs --criterion elbo, not {cfg._name}")
+        return criterion
+
     def _prepare_generation_metrics(self, model) -> None:
         folder = self._folder(self.cfg, "cls")
         language = folder.target.split("_")[0]
@@ -181,8 +195,8 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         options = self._pair_options(bool(combine), training, generating)
         pairs = {task: self._load(task, base, options, training) for task in parts}
         if training:
-            partners = self._ms_of_cls(split, options, pairs) if self.cfg.same_documents else None
-            self.datasets[split] = TrainingPairs(pairs, partners)
+            partners = self._ms_of_cls(split, options, pairs) if self._together else None
+            self.datasets[split] = TrainingPairs(pairs, partners, self.cfg.share_document_encoding)
         else:
             self.datasets[split] = MultiTaskPairs(pairs) if len(pairs) > 1 else pairs[parts[0]]
 
@@ -235,6 +249,13 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         logger.info(f"cls {split}: {lookup.found:,} of {len(documents):,} documents have an MS summary")
         return lookup
 
+    @property
+    def _together(self) -> str | None:
+        """The flag by which CLS and MS read the same documents in an update; ``None`` where they need not."""
+        if self.cfg.share_document_encoding:
+            return "--share-document-encoding"
+        return "--same-documents" if self.cfg.same_documents else None
+
     def _ms_of_cls(self, split: str, options: PairOptions, pairs: dict[str, TaskPairs]) -> np.ndarray:
         """The MS pair of the document of each CLS pair (-1 for CLS pairs that few-shot leaves out).
 
@@ -245,7 +266,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         used = pairs["cls"].ordered_indices()
         if lacking := int((match[used] < 0).sum()):
             raise UserError(
-                f"--same-documents: {lacking:,} of {len(used):,} CLS documents have no summary in the MS "
+                f"{self._together}: {lacking:,} of {len(used):,} CLS documents have no summary in the MS "
                 "data; leave the flag out, or prepare MS from the documents of CLS"
             )
         return match
