@@ -100,7 +100,10 @@ def test_two_ranks_are_one_rank_with_twice_the_update_freq(data, forked, train, 
         ([*ONCE, "--tasks", "cls,mt", "--latents", "mt,cls"], "joins CLS and MS"),
         ([*ONCE, "--task-ratio", "cls:2"], "one --task-ratio"),
         ([*ONCE, "--arch", "ms_cls_rec_transformer_tiny", "--tasks", "cls,ms"], "this --arch shows"),
-        ([*ONCE, "--latents", "none", "--criterion", "cross_entropy"], "needs --criterion elbo"),
+        (
+            [*ONCE, "--latents", "none", "--criterion", "label_smoothed_cross_entropy"],
+            "needs --criterion elbo",
+        ),
     ],
 )
 def test_what_does_not_go_with_it_is_refused_before_training(train, tmp_path, flags, named):
