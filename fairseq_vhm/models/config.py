@@ -116,6 +116,11 @@ class VHMConfig(Settings):
         "what z_mt, z_ms are inferred from on CLS batches: (X_cls, Y_cls), or the source-language "
         "summary of the same document where the MS data has it",
     )
+    no_target_gradient: bool = setting(
+        False,
+        "the pass over targets that the posteriors read sends no gradient into the encoder: a cheaper step; "
+        "the encoder then does not learn to tell the latents what a target says",
+    )
     bag_of_words_weight: float = setting(
         0.0, "weight of a loss by which each decoder's latents predict the words of the target; 0: none"
     )
@@ -192,6 +197,8 @@ class VHMConfig(Settings):
                 f"--cls-local-target summary concerns z_mt and z_ms, which --latents {self.latents} "
                 "leaves out: drop it"
             )
+        if self.no_target_gradient and not names:
+            raise UserError("--no-target-gradient concerns posteriors, and --latents none has none: drop it")
         no_parents = self.no_hierarchy or "cls" not in names or len(names) < 2
         if self.cls_prior_locals == "prior" and no_parents and not self.released_code_compat:
             raise UserError(

@@ -89,6 +89,7 @@ class VHMEncoder(TransformerEncoder):
         super().__init__(args, dictionary, embed_tokens)
         config = VHMConfig.of(args)
         self.pooling = config.latent_pooling
+        self.target_gradient = not config.no_target_gradient
         self.hierarchy = build_hierarchy(config, embed_tokens.embedding_dim)
         languages = (getattr(args, "langs", None) or "").split(",")
         marks = [*map(task_tag, TASKS), *map(language_symbol, languages)]
@@ -147,7 +148,9 @@ class VHMEncoder(TransformerEncoder):
         return {"mt": (h_s, h_y), "ms": (h_x, h_s)}
 
     def _encode_and_pool(self, tokens: Tensor) -> Tensor:
-        return self._pool(super().forward(tokens), tokens)
+        """h of targets and summaries; with ``--no-target-gradient`` the encoder learns nothing from them."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.target_gradient):
+            return self._pool(super().forward(tokens), tokens)
 
     def _pool(self, out: dict, tokens: Tensor) -> Tensor:
         mask = pooling_mask(tokens, self.pooling, self.padding_idx, self.special_tokens)

@@ -255,6 +255,24 @@ class _Task:
 LATENT_PARTS = ("hierarchy.", "fusion.")
 
 
+def test_without_target_gradient_the_loss_is_the_same_and_a_targets_own_words_move_nothing():
+    """A word of the target alone: its input embedding learns from the posterior's pass or not at all."""
+    batch = make_batch(DICTIONARY)
+    word = next(word for word in range(4, 40) if word not in batch["net_input"]["src_tokens"])
+    batch["target"][0, 0] = word
+    moved, losses = {}, {}
+    for cut in (False, True):
+        model = make_model(DICTIONARY, no_target_gradient=cut, share_encoder_decoder_embeddings=False)
+        torch.manual_seed(2)
+        logits, extra = model(**batch["net_input"], target=batch["target"])
+        loss = logits.log_softmax(-1)[..., 5].sum() + extra["latents"]["cls"].kl().sum()
+        loss.backward()
+        losses[cut] = loss.item()
+        moved[cut] = model.encoder.embed_tokens.weight.grad[word].abs().sum().item() > 0
+        assert model.encoder.hierarchy.posterior["cls"].mean[0].weight.grad.abs().sum() > 0
+    assert moved == {False: True, True: False} and losses[False] == losses[True]
+
+
 @pytest.mark.parametrize(
     ("task", "networks"),
     [
