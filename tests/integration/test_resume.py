@@ -14,7 +14,7 @@ SETTINGS = {
     "alternate": ["--task-schedule", "alternate", "--task-ratio", "cls:2"],
     "workers": ["--num-workers", 2],
     "evaluated": ["--eval-rouge", "--eval-bleu"],
-    "accumulated": ["--update-freq", 2],
+    "accumulated": ["--update-freq", 2, "--optimizer", "fused_adam"],
 }
 EPOCH = {"joint": 6, "alternate": 24, "workers": 6, "evaluated": 6, "accumulated": 3}  # updates
 FINAL = {name: 3 * updates for name, updates in EPOCH.items()}

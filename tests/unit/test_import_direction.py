@@ -26,6 +26,7 @@ ALLOWED = {
     "modules": {"latent"},
     "models": {"language_codes", "names", "modules", "latent", "compat", "errors", "generation", "text"},
     "criterions": {"names", "latent", "modules", "errors"},
+    "optimizers": {"errors"},
     "data": {"names", "errors", "compat", "files", "language_codes", "text"},
     "text": {"errors", "files", "language_codes"},
     "metrics": {"errors", "tables", "text"},
