@@ -43,7 +43,7 @@ WORDS_OF_SOURCES = 400
 CORPORA = (10_000, 100_000, 1_000_000, 2_000_000)
 DIRECTIONS = (10, 100, 1000, 1942)
 MIB = 2**20
-UPDATES = 1000
+UPDATES, MAX_TOKENS = 1000, 4096
 
 
 def training(system: str, *flags) -> dict:
@@ -78,18 +78,22 @@ def by_length() -> list[dict]:
 
 def by_corpus() -> list[dict]:
     """Opening against the number of pairs."""
-    return [{"pairs": size, **in_fresh_process(__file__, "--open", str(size))} for size in CORPORA]
+    rows = []
+    for size in CORPORA:
+        with tempfile.TemporaryDirectory() as folder:
+            data = Path(folder) / "DATA"
+            write_corpus(data, size)
+            rows.append({"pairs": size, **in_fresh_process(__file__, "--open", str(data))})
+    return rows
 
 
-def open_corpus(pairs: int) -> dict:
-    """Write a corpus of so many pairs over the three tasks, and open it."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_corpus(Path(folder) / "DATA", pairs)
-        flags = ["--task", "cross_lingual_summarization", "--criterion", "elbo", "--max-tokens", 4096]
-        system = in_trainer(Setting(Path(folder) / "DATA", "tiny"), flags)
-        before = memory_now()
-        seconds = seconds_of(cpu_seconds, first_update, system.task)
-        return {"seconds": seconds, "mib": (peak_memory() - before) / MIB}
+def open_corpus(data: Path) -> dict:
+    """Seconds and memory that opening takes."""
+    flags = ["--task", "cross_lingual_summarization", "--criterion", "elbo", "--max-tokens", MAX_TOKENS]
+    system = in_trainer(Setting(data, "tiny"), flags)
+    before = memory_now()
+    seconds = seconds_of(cpu_seconds, first_update, system.task)
+    return {"seconds": seconds, "mib": (peak_memory() - before) / MIB}
 
 
 def write_corpus(folder: Path, pairs: int) -> None:
@@ -104,7 +108,7 @@ def write_corpus(folder: Path, pairs: int) -> None:
 def first_update(task) -> dict:
     """All that comes before the first update, and its mini-batches."""
     task.load_dataset("train", combine=False)
-    steps = task.datasets["train"].steps(Batching(4096, None, 8, 1))
+    steps = task.datasets["train"].steps(Batching(MAX_TOKENS, None, 8, 1))
     plan = steps.plan(str(task.cfg.task_schedule), task.ratio, seed=1)
     return steps.collater([steps[turn] for turn in next(plan.steps(1))])
 
@@ -184,7 +188,7 @@ def main() -> None:
     parser = make_parser(__doc__, rounds=None)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, joined by commas")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the figures here")
-    parser.add_argument("--open", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     prepare(given.threads)
     if given.open:

@@ -212,7 +212,7 @@ def _rounded(value):
         return {key: _rounded(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(one) for one in value]
-    return asdict(value) if isinstance(value, Spread) else value
+    return _rounded(asdict(value)) if isinstance(value, Spread) else value
 
 
 def command(script: str) -> str:

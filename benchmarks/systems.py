@@ -114,7 +114,7 @@ class InTrainer:
         length = {"max_len_a": 0, "max_len_b": self.length, "min_len": self.length}
         flags = Namespace(**vars_of(self.cfg.generation) | length)
         flags.beam, flags.lenpen = BEAM, LENGTH_PENALTY
-        return self.task.build_generator([self.model.eval()], flags)
+        return self.task.build_generator([self.model], flags)
 
     def decode(self, number: int) -> list[Tensor]:
         generator, sample = self.generator, self.cls_batch(number)
