@@ -49,7 +49,7 @@ class Sampler:
     def measure(self, rounds: int) -> dict:
         """All figures of it."""
         task = self.system.task
-        seconds = {"opening": seconds_of(cpu_seconds, task.load_dataset, "train", combine=False)}
+        seconds = {"opening": seconds_of(cpu_seconds, task.load_dataset, "train", False)}
         pairs, made = task.datasets["train"], []
         seconds["cutting"] = seconds_of(cpu_seconds, lambda: made.append(pairs.steps(self.batching)))
         steps, planned = made[0], []
