@@ -76,7 +76,7 @@ class _ChunkedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, states, weight, bias, target, counted, smoothing, chunk):
-        ctx.needed = ctx.needs_input_grad[:3]
+        ctx.needed, ctx.kind = ctx.needs_input_grad[:3], states.dtype
         layer = _OutputLayer(weight, bias, smoothing)
         gradients = _Gradients(states, layer) if any(ctx.needed) else None
         sums = states.new_zeros(2, dtype=layer.exact)
@@ -86,20 +86,21 @@ class _ChunkedLoss(torch.autograd.Function):
             sums += losses @ counted[part].to(layer.exact)
             if gradients is not None:
                 gradients.gather(part, of_logits, counted[part])
-        if gradients is not None:
-            ctx.save_for_backward(*gradients.finished())
+        ctx.gradients = None if gradients is None else gradients.finished()
         loss, nll = sums[0].clone(), sums[1].clone()
         ctx.mark_non_differentiable(nll)
         return loss, nll
 
     @staticmethod
     def backward(ctx, of_loss, _of_nll):
-        """The gradients taken in the forward pass, times that of the loss."""
-        found = [
-            (of_loss * gradient) if needed else None
-            for gradient, needed in zip(ctx.saved_tensors, ctx.needed, strict=True)
-        ]
-        return *found, None, None, None, None
+        """The gradients taken in the forward pass, times that of the loss, in place: they serve once."""
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None:
+            raise RuntimeError("the gradients of a loss in chunks serve one backward pass, and it is over")
+        if of_loss.device.type != "cpu" or of_loss != 1:  # elsewhere the comparison would wait for the device
+            gradients = [gradient.mul_(of_loss) for gradient in gradients]
+        needed = zip(gradients, ctx.needed, strict=True)
+        return *(gradient.to(ctx.kind) if need else None for gradient, need in needed), *[None] * 4
 
 
 class _OutputLayer:
@@ -135,7 +136,7 @@ class _Gradients:
         self.states, self.layer = states, layer
         self.scale = HALF_PRECISION_SCALE.get(states.dtype, 1.0)
         self.of_states = torch.empty_like(states, dtype=layer.exact)
-        self.of_weight = torch.zeros_like(layer.weight, dtype=layer.exact)
+        self.of_weight: Tensor | None = None
         self.of_bias = torch.zeros_like(layer.weight[:, 0], dtype=layer.exact)
         self.counted = states.new_zeros(len(states), 1)
 
@@ -146,18 +147,25 @@ class _Gradients:
         states = self.states[part] * self.counted[part]
         self.of_bias += counted.to(layer.exact) @ of_logits
         of_logits = (of_logits if self.scale == 1 else of_logits.mul_(self.scale)).to(kind)
-        of_states = (of_logits @ layer.weight).to(layer.exact).div_(self.scale)
-        of_states.sub_(layer.summed_weight, alpha=layer.share)
+        of_states = self._exact(of_logits @ layer.weight).sub_(layer.summed_weight, alpha=layer.share)
         torch.mul(of_states, self.counted[part], out=self.of_states[part])
-        if kind == layer.exact:
+        if self.of_weight is None:
+            self.of_weight = self._exact(of_logits.T @ states)
+        elif kind == layer.exact:
             self.of_weight.addmm_(of_logits.T, states)
         else:
-            self.of_weight.add_((of_logits.T @ states).to(layer.exact), alpha=1 / self.scale)
+            self.of_weight.add_(self._exact(of_logits.T @ states))
+
+    def _exact(self, product: Tensor) -> Tensor:
+        """A product with the scaled gradient of the logits, in float32 and without the scale."""
+        product = product.to(self.layer.exact)
+        return product if self.scale == 1 else product.div_(self.scale)
 
     def finished(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The gradients by states, weight and bias, e' included, in the types of what they are of."""
+        """Gradients by states, weight and bias, e' included, in float32: a loss scale is still to come."""
+        if self.of_weight is None:
+            self.of_weight = torch.zeros_like(self.layer.weight, dtype=self.layer.exact)
         kept = (self.states * self.counted).sum(dim=0, dtype=self.layer.exact)
         self.of_weight.sub_(kept, alpha=self.layer.share)
         self.of_bias.sub_(self.counted.sum(dtype=self.layer.exact), alpha=self.layer.share)
-        found = self.of_states, self.of_weight, self.of_bias
-        return tuple(gradient.to(self.states.dtype) for gradient in found)
+        return self.of_states, self.of_weight, self.of_bias

@@ -95,6 +95,14 @@ def test_in_half_precision_it_is_within_its_rounding_of_the_exact_loss(dtype, bo
         assert (mine.double() - theirs).norm() < bound * theirs.norm()
 
 
+def test_a_second_backward_pass_is_refused():
+    tensors, target = make()
+    loss, _ = TokenLoss(0.1, PAD, 4)(*tensors, target)
+    torch.autograd.grad(loss, tensors, retain_graph=True)
+    with pytest.raises(RuntimeError, match="serve one backward pass"):
+        torch.autograd.grad(loss, tensors)
+
+
 def test_a_batch_of_padding_alone_costs_nothing():
     tensors, target = make()
     loss, nll = TokenLoss(0.1, PAD, 4)(*tensors, torch.full_like(target, PAD))
