@@ -118,6 +118,8 @@ class ATSDecoder(VHMDecoder):
     before dropout: the one that fairseq returns.
     """
 
+    reads_attention = True
+
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.gate = TranslationGate(self.output_embed_dim)

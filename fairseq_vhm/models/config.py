@@ -13,6 +13,7 @@ from fairseq.dataclass.utils import gen_parser_from_dataclass
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LATENTS
+from fairseq_vhm.modules.attention import ATTENTION
 from fairseq_vhm.modules.biases import BIASES
 from fairseq_vhm.modules.fusion import ACTIVATIONS, PROJECTION_STARTS, PROJECTIONS
 from fairseq_vhm.modules.hierarchy import NOISE
@@ -144,6 +145,11 @@ class VHMConfig(Settings):
         1e-5, "epsilon of the decoder's layer norms (encoder: 1e-5); 1e-6 is the released code's"
     )
     post_norm: bool = setting(False, "layer norm after each block in place of before it")
+    attention: ChoiceEnum(ATTENTION) = setting(
+        "sdpa",
+        "sdpa: torch's kernel where nobody reads the weights, keys and values of a source once for all its "
+        "beams; fairseq: as in fairseq's transformer, the last layer's weights always computed",
+    )
     init_from: str = setting(
         "",
         "start from the weights of this checkpoint (mBART's, trimmed or not, or another run's); latents and "

@@ -28,7 +28,9 @@ from fairseq_vhm.models.initialisation import goes_on, initialise
 from fairseq_vhm.models.pretrained import PRETRAINING_SYMBOLS, without_pretraining_symbols
 from fairseq_vhm.models.task_decoders import TaskDecoders
 from fairseq_vhm.modules import LatentFusion, LatentHierarchy, masked_mean
+from fairseq_vhm.modules.attention import BEAMS, use_sdpa
 from fairseq_vhm.modules.bag_of_words import BagOfWords, bag_of_words_nll
+from fairseq_vhm.modules.beams import Beams, beams_of
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.hierarchy import Noise
 from fairseq_vhm.modules.pooling import pooling_mask
@@ -36,6 +38,7 @@ from fairseq_vhm.modules.token_loss import TokenLoss
 from fairseq_vhm.names import TASKS, language_symbol, task_tag
 
 BAG_OF_WORDS = "bag_of_words"
+NO_LAYER = -1
 
 
 def build_hierarchy(config: VHMConfig, width: int) -> LatentHierarchy | None:
@@ -78,6 +81,11 @@ def build_fusion(config: VHMConfig, width: int, inputs: dict[str, int]) -> Laten
     )
 
 
+def shares_beams(config: VHMConfig, args: Namespace) -> bool:
+    """Whether the beams of a sentence keep its states once."""
+    return config.attention == "sdpa" and not args.cross_self_attention
+
+
 class VHMEncoder(TransformerEncoder):
     """fairseq's encoder with the latents of its input.
 
@@ -90,6 +98,7 @@ class VHMEncoder(TransformerEncoder):
         config = VHMConfig.of(args)
         self.pooling = config.latent_pooling
         self.target_gradient = not config.no_target_gradient
+        self.shares_beams = shares_beams(config, args)
         self.hierarchy = build_hierarchy(config, embed_tokens.embedding_dim)
         languages = (getattr(args, "langs", None) or "").split(",")
         marks = [*map(task_tag, TASKS), *map(language_symbol, languages)]
@@ -157,21 +166,38 @@ class VHMEncoder(TransformerEncoder):
         return masked_mean(out["encoder_out"][0], mask)
 
     def reorder_encoder_out(self, encoder_out: dict, new_order: Tensor) -> dict:
-        """Beams carry the latent of their own sentence (fairseq drops keys that it does not know)."""
-        reordered = super().reorder_encoder_out(encoder_out, new_order)
+        """Beams carry the latent of their own sentence, and share its states where they stand together.
+
+        ``latent`` has one row a hypothesis; the rest has one a sentence, of ``beams`` hypotheses each.
+        """
+        sentences, beams = new_order, 1
+        if self.shares_beams:
+            count = encoder_out["encoder_out"][0].size(1)
+            sentences, beams = beams_of(new_order, count, encoder_out.get("beams", 1))
+        reordered = dict(encoder_out)
+        if sentences is not None:  # fairseq drops keys that it does not know
+            reordered = super().reorder_encoder_out(encoder_out, sentences)
+        reordered["beams"] = beams
         reordered["latent"] = [z.index_select(0, new_order) for z in encoder_out["latent"]]
         reordered["task"] = encoder_out["task"]
         return reordered
 
 
 class VHMDecoder(TransformerDecoder):
-    """fairseq's decoder of ``tasks`` with Eq. 8 between its last layer and the output projection."""
+    """fairseq's decoder of ``tasks`` with Eq. 8 between its last layer and the output projection.
+
+    The last layer's attention to the source is handed out where ``returns_attention``.
+    """
+
+    reads_attention = False  # whether the decoder itself is in need of it
 
     def __init__(
         self, args: Namespace, dictionary, embed_tokens, tasks: Sequence[str] = TASKS, **kwargs
     ):
         super().__init__(args, dictionary, embed_tokens, **kwargs)
         config = VHMConfig.of(args)
+        self.returns_attention = self.reads_attention or config.attention == "fairseq"
+        self.shares_beams = shares_beams(config, args)
         inputs = decoder_inputs(config, build_hierarchy(config, self.embed_dim), tasks)
         self.fusion = build_fusion(config, self.output_embed_dim, inputs)
         wanted = inputs and config.bag_of_words_weight
@@ -179,13 +205,49 @@ class VHMDecoder(TransformerDecoder):
         for layer_norm in (m for m in self.modules() if hasattr(m, "eps")):
             layer_norm.eps = config.decoder_norm_eps
 
-    def extract_features(self, prev_output_tokens: Tensor, encoder_out: dict | None, *args, **kwargs):
+    def extract_features(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: dict | None,
+        incremental_state: dict | None = None,
+        full_context_alignment: bool = False,
+        alignment_layer: int | None = None,
+        alignment_heads: int | None = None,
+    ):
         """Decoder states after Eq. 8 (B x T x C), and fairseq's extra outputs."""
-        x, extra = super().extract_features(prev_output_tokens, encoder_out, *args, **kwargs)
+        if alignment_layer is None and not self.returns_attention:
+            alignment_layer = NO_LAYER
+        if incremental_state is not None and encoder_out and self.shares_beams:
+            self._step(incremental_state, encoder_out, prev_output_tokens[:, -1])
+        x, extra = super().extract_features(
+            prev_output_tokens,
+            encoder_out,
+            incremental_state,
+            full_context_alignment,
+            alignment_layer,
+            alignment_heads,
+        )
         if encoder_out and self.fusion is not None:
             latent = encoder_out["latent"][0] if encoder_out["latent"] else None
             x = self.fusion(x, latent, encoder_out["task"][0])
         return x, extra
+
+    def _step(self, incremental_state: dict, encoder_out: dict, tokens: Tensor) -> None:
+        """Tell the attention of all layers which rows (B') there are."""
+        beams = self.get_incremental_state(incremental_state, BEAMS) or Beams()
+        beams.step(encoder_out["encoder_out"][0], tokens.eq(self.padding_idx))
+        self.set_incremental_state(incremental_state, BEAMS, beams)
+        incremental_state[BEAMS] = beams
+
+    def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
+        """Go on with the rows ``new_order``, to which ``encoder_out`` is reordered too."""
+        beams = self.get_incremental_state(incremental_state, BEAMS)
+        if beams is not None:
+            beams.reorder(new_order)
+
+    def make_generation_fast_(self, need_attn: bool = False, **_) -> None:
+        """fairseq's commands say with ``need_attn`` that they print alignments."""
+        self.returns_attention |= bool(need_attn)
 
     def predict_words(self, encoder_out: dict, target: Tensor, special: Tensor) -> Tensor:
         """How well the latents alone tell each target's words: negative log-likelihoods (B, in nats)."""
@@ -229,6 +291,8 @@ class VHMTransformerModel(TransformerModel):
                 add_output_bias(decoder)
         if config.biases == "paper":
             drop_biases(model)
+        if config.attention == "sdpa":
+            use_sdpa(model)
         model.bag_of_words_weight = config.bag_of_words_weight
         return model
 

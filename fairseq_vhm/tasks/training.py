@@ -168,6 +168,14 @@ class MiniBatchTask(FairseqTask):
         if criterion.training and hasattr(criterion, "collapse_watch"):
             criterion.collapse_watch.update(logging_outputs)
 
+    def build_generator(self, models, args, **settings):
+        """fairseq's generator; for alignments the models are told to hand out their attention."""
+        if getattr(args, "print_alignment", False):
+            for decoder in (module for model in models for module in model.modules()):
+                if hasattr(decoder, "returns_attention"):
+                    decoder.returns_attention = True
+        return super().build_generator(models, args, **settings)
+
     def decode(self, generator, models, sample, start, prefix_tokens=None, constraints=None):
         """Decode a batch with the mean of its latents' priors, or with K draws (best score first).
 

@@ -139,6 +139,14 @@ def test_pieces_are_joined(generate):
         assert joined[number][0][1] == text.replace(" ", "")
 
 
+def test_outputs_and_alignments_are_those_of_fairseqs_attention(generate):
+    as_fairseq = ("--model-overrides", "{'attention': 'fairseq'}")
+    assert_equal_outputs(hypotheses(generate()), hypotheses(generate(*as_fairseq)))
+    fast, plain = (generate("--print-alignment", *flags) for flags in ((), as_fairseq))
+    assert len(printed(fast, "A")) == TEST_SIZE and any(printed(fast, "A").values())
+    assert printed(fast, "A") == printed(plain, "A")
+
+
 def test_references_are_scored(generate):
     process = generate("--score-reference")
     references, tokens = printed(process, "T"), printed(process, "P")
