@@ -55,8 +55,10 @@ def test_multiply_adds_are_those_of_the_closed_form(trained_in_turns):
     words = 3 * SENTENCES * (SOURCE + TARGET)
     size = systems.SIZES["tiny"]
     expected = 3 * multiply_adds_of_transformer(size["width"], size["inner"], size["layers"]) / words
-    for name in ("fairseq", "mt_ms_cls"):
-        assert figures["systems"][name]["multiply_adds_per_word"] == pytest.approx(expected, rel=1e-5)
+    loss_in_chunks = 3 * SENTENCES * (TARGET + 1) * (size["width"] + VOCABULARY) / words  # log Z, output bias
+    for name, more in (("fairseq", 0), ("mt_ms_cls", loss_in_chunks)):
+        found = figures["systems"][name]["multiply_adds_per_word"]
+        assert found == pytest.approx(expected + more, rel=1e-6)
 
 
 def test_ratios_of_pairs_are_those_of_their_rounds(trained_in_turns):
@@ -74,7 +76,7 @@ def test_ratios_of_pairs_are_those_of_their_rounds(trained_in_turns):
         work = first["multiply_adds_per_word"] / second["multiply_adds_per_word"]
         assert pair["multiply_adds_ratio"] == pytest.approx(work, rel=1e-4)
     equal, latents, deeper = (pair["multiply_adds_ratio"] for pair in figures["pairs"])
-    assert equal == 1 < deeper < latents
+    assert 1 < equal < 1.001 < deeper < latents
 
 
 def test_results_say_what_they_were_made_with(trained_in_turns):
