@@ -58,7 +58,7 @@ def test_multiply_adds_are_those_of_the_closed_form(trained_in_turns):
     loss_in_chunks = 3 * SENTENCES * (TARGET + 1) * (size["width"] + VOCABULARY) / words  # log Z, output bias
     for name, more in (("fairseq", 0), ("mt_ms_cls", loss_in_chunks)):
         found = figures["systems"][name]["multiply_adds_per_word"]
-        assert found == pytest.approx(expected + more, rel=1e-6)
+        assert found == pytest.approx(expected + more, abs=1)  # given to six digits
 
 
 def test_ratios_of_pairs_are_those_of_their_rounds(trained_in_turns):
