@@ -55,7 +55,7 @@ def test_multiply_adds_are_those_of_the_closed_form(trained_in_turns):
     words = 3 * SENTENCES * (SOURCE + TARGET)
     size = systems.SIZES["tiny"]
     expected = 3 * multiply_adds_of_transformer(size["width"], size["inner"], size["layers"]) / words
-    loss_in_chunks = 3 * SENTENCES * (TARGET + 1) * (size["width"] + VOCABULARY) / words  # log Z, output bias
+    loss_in_chunks = 3 * SENTENCES * (TARGET + 1) * VOCABULARY / words  # of the output bias, as a product
     for name, more in (("fairseq", 0), ("mt_ms_cls", loss_in_chunks)):
         found = figures["systems"][name]["multiply_adds_per_word"]
         assert found == pytest.approx(expected + more, abs=1)  # given to six digits
