@@ -1,0 +1,118 @@
+"""What parts of an update cost beside fairseq's own: the loss with the output layer, and Adam's step.
+
+    python benchmarks/parts.py
+    python benchmarks/parts.py --symbols 69090 --rounds 5 --json parts.json
+
+The parts take turns on the same numbers; the figures are medians of CPU seconds.  Memory is what a process of
+its own has at its peak beyond what is there before: for 1,024 places, gradients of the layer in place.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+from fairseq.criterions.label_smoothed_cross_entropy import label_smoothed_nll_loss
+from fairseq.optim.adam import Adam
+from pairing import in_fresh_process, memory_now, peak_memory
+
+from fairseq_vhm.modules.token_loss import TokenLoss
+
+WIDTH, SENTENCES, PLACES = 512, 64, 17
+CHUNKS = (64, 128, 256, 512)
+SMOOTHING, PAD = 0.1, 1
+ADAMS_SHAPES = [(8000, WIDTH)] + 24 * [(WIDTH, 2048)] + 72 * [(WIDTH, WIDTH)]
+
+
+class Loss:
+    """An output layer, features, and targets of 11 to 17 tokens."""
+
+    def __init__(self, symbols: int):
+        torch.manual_seed(1)
+        self.weight = torch.nn.Parameter(torch.randn(symbols, WIDTH) * WIDTH**-0.5)
+        self.bias = torch.nn.Parameter(torch.zeros(symbols))
+        self.features = torch.randn(SENTENCES, PLACES, WIDTH)
+        self.target = torch.randint(4, symbols, (SENTENCES, PLACES))
+        lengths = torch.randint(11, PLACES + 1, (SENTENCES, 1))
+        self.target[torch.arange(PLACES) >= lengths] = PAD
+
+    def of_fairseq(self, features: torch.Tensor) -> torch.Tensor:
+        log_p = F.log_softmax(F.linear(features, self.weight, self.bias), dim=-1, dtype=torch.float32)
+        return label_smoothed_nll_loss(log_p.flatten(0, 1), self.target.flatten(), SMOOTHING, PAD)[0]
+
+    def in_chunks(self, features: torch.Tensor, chunk: int) -> torch.Tensor:
+        return TokenLoss(SMOOTHING, PAD, chunk)(features, self.weight, self.bias, self.target).loss
+
+    def step(self, chunk: int | None) -> None:
+        """Forward and backward; ``None``: fairseq's."""
+        self.weight.grad = self.bias.grad = None
+        features = self.features.clone().requires_grad_()
+        loss = self.of_fairseq(features) if chunk is None else self.in_chunks(features, chunk)
+        loss.backward()
+
+
+def memory_of(symbols: int, chunk: int | None) -> dict:
+    """Bytes of one loss, forward and backward."""
+    loss = Loss(symbols)
+    for parameter in (loss.weight, loss.bias):
+        parameter.grad = torch.ones_like(parameter)
+    features = loss.features[:, :16].clone().requires_grad_()
+    loss.target = loss.target[:, :16]
+    before = memory_now()
+    (loss.of_fairseq(features) if chunk is None else loss.in_chunks(features, chunk)).backward()
+    return {"bytes": peak_memory("cpu") - before}
+
+
+def adam(kind, **settings):
+    """The step of an Adam over 48 million parameters."""
+    parameters = [torch.nn.Parameter(torch.randn(shape)) for shape in ADAMS_SHAPES]
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
+    return kind(parameters, lr=1e-4, betas=(0.9, 0.998), **settings).step
+
+
+def in_turn(works: dict, rounds: int) -> dict[str, float]:
+    """Median CPU seconds of each work, after a round of warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds + 1):
+        for name, work in works.items():
+            began = time.process_time()
+            work()
+            seconds[name].append(time.process_time() - began)
+    return {name: statistics.median(found[1:]) for name, found in seconds.items()}
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--symbols", type=int, nargs="+", default=[8000, 69090])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", help="write the figures here too")
+    parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.memory is not None:
+        print(json.dumps(memory_of(given.symbols[0], given.memory or None)))
+        return
+    figures = {}
+    for symbols in given.symbols:
+        loss = Loss(symbols)
+        works = {"fairseq": lambda loss=loss: loss.step(None)}
+        works |= {f"chunks of {n}": lambda loss=loss, n=n: loss.step(n) for n in CHUNKS}
+        figures[f"loss, {symbols:,} symbols"] = in_turn(works, given.rounds)
+        for name, chunk in (("fairseq", 0), ("chunks of 256", 256)):
+            found = in_fresh_process(__file__, "--symbols", str(symbols), "--memory", str(chunk))
+            figures[f"loss, {symbols:,} symbols"][f"MiB of {name}"] = round(found["bytes"] / 2**20)
+    kinds = {"fairseq": adam(Adam), "fused": adam(torch.optim.AdamW, fused=True)}
+    figures["adam"] = in_turn(kinds, given.rounds)
+    for part, found in figures.items():
+        print(f"{part}: " + ", ".join(f"{name} {value:.3g}" for name, value in found.items()))
+    if given.json:
+        with open(given.json, "w", encoding="utf-8") as file:
+            json.dump({"torch": torch.__version__, **figures}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
