@@ -20,8 +20,9 @@ def find_chromium() -> str:
 
 @pytest.fixture(scope="session")
 def chromium():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # for machines that are busy with the other tests
     path = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
@@ -37,7 +38,7 @@ def open_profile(chromium):
     def open_one(folder, **settings):
         settings |= {"executable_path": find_chromium(), "args": list(QUIET)}
         opened.append(chromium.browser_type.launch_persistent_context(folder, **settings))
-        opened[-1].set_default_timeout(10_000)
+        opened[-1].set_default_timeout(30_000)
         return opened[-1]
 
     yield open_one
@@ -53,7 +54,7 @@ def open_page(chromium):
     def open_one(path, **settings):
         contexts.append(chromium.new_context(**settings))
         page = contexts[-1].new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: complaints.append(f"script error: {error}"))
         page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
         page.on("request", lambda asked: check_address(asked.url))
