@@ -1,4 +1,4 @@
-"""What parts of an update cost beside fairseq's own: the loss with the output layer, and Adam's step.
+"""What parts of an update cost beside fairseq's own: the loss with the output layer, embeddings, Adam's step.
 
     python benchmarks/parts.py
     python benchmarks/parts.py --symbols 69090 --rounds 5 --json parts.json
@@ -18,6 +18,7 @@ from fairseq.criterions.label_smoothed_cross_entropy import label_smoothed_nll_l
 from fairseq.optim.adam import Adam
 from pairing import in_fresh_process, memory_now, peak_memory
 
+from fairseq_vhm.modules.embedding import one_gradient, use_one_gradient
 from fairseq_vhm.modules.token_loss import TokenLoss
 
 WIDTH, SENTENCES, PLACES = 512, 64, 17
@@ -51,6 +52,24 @@ class Loss:
         features = self.features.clone().requires_grad_()
         loss = self.of_fairseq(features) if chunk is None else self.in_chunks(features, chunk)
         loss.backward()
+
+
+class Lookups:
+    """Source, target and decoder input of 16 pairs in one table, forward and backward."""
+
+    LENGTHS = (40, 17, 17)
+
+    def __init__(self, symbols: int):
+        torch.manual_seed(1)
+        self.table = torch.nn.Sequential(torch.nn.Embedding(symbols, WIDTH, padding_idx=PAD))
+        self.tokens = [torch.randint(4, symbols, (16, length)) for length in self.LENGTHS]
+        use_one_gradient(self.table)
+
+    def step(self, together: bool) -> None:
+        self.table[0].weight.grad = None
+        with one_gradient(*(self.table if together else ())):
+            sums = [self.table(tokens).sum() for tokens in self.tokens]
+        sum(sums).backward()
 
 
 def memory_of(symbols: int, chunk: int | None) -> dict:
@@ -105,6 +124,10 @@ def main() -> None:
         for name, chunk in (("fairseq", 0), ("chunks of 256", 256)):
             found = in_fresh_process(__file__, "--symbols", str(symbols), "--memory", str(chunk))
             figures[f"loss, {symbols:,} symbols"][f"MiB of {name}"] = round(found["bytes"] / 2**20)
+        lookups = Lookups(symbols)
+        ways = {"each": False, "one": True}
+        works = {name: lambda lookups=lookups, way=way: lookups.step(way) for name, way in ways.items()}
+        figures[f"gradient of the embedding, {symbols:,} symbols"] = in_turn(works, given.rounds)
     kinds = {"fairseq": adam(Adam), "fused": adam(torch.optim.AdamW, fused=True)}
     figures["adam"] = in_turn(kinds, given.rounds)
     for part, found in figures.items():

@@ -4,8 +4,9 @@ when they are needed, with the marks that the model reads.
 A decoder starts with the token of its example's target language, so a batch may hold many directions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from fairseq.data.language_pair_dataset import collate
 from torch import Tensor
 
 from fairseq_vhm.data.corpus import Corpus, PairTable, TextStore
+from fairseq_vhm.data.packing import pack
 from fairseq_vhm.data.pairs import Batching
 from fairseq_vhm.data.sampling import Direction, DirectionSampler, SampledPlan, Sampling, Streams, Turn
 
@@ -215,36 +217,54 @@ class DirectionPairs(FairseqDataset):
         )
 
 
-class SampledSteps(FairseqDataset):
-    """What a rank computes at once: the mini-batches of a :class:`~.sampling.SampledPlan`'s step.
+class Drawn(NamedTuple):
+    """The examples of a :class:`~.sampling.Turn`, not collated yet; all have one ``label`` for a task."""
 
-    An item is addressed by a :class:`~.sampling.Turn` and is that mini-batch, collated.
+    turn: Turn
+    examples: list[dict]
+
+    @property
+    def label(self) -> str:
+        return self.examples[0]["task"]
+
+
+class SampledSteps(FairseqDataset):
+    """What a rank computes at once: the examples of a :class:`~.sampling.SampledPlan`'s step.
+
+    An item is addressed by a :class:`~.sampling.Turn`; the collater makes the mini-batches of a step:
+    of one direction each, as they were drawn, or of examples ``by_length``, whatever their directions.
+    Their loss is the same, since it is summed over the step.
 
     Args:
         parts: task -> its examples; those of ``cls`` are what is sampled, those of the others go with them.
         counts: examples of each direction that is sampled.
         batching: limits of a mini-batch.
+        by_length: see above.
     """
 
     def __init__(
-        self, parts: Mapping[str, DirectionPairs], counts: Mapping[Direction, int], batching: Batching
+        self,
+        parts: Mapping[str, DirectionPairs],
+        counts: Mapping[Direction, int],
+        batching: Batching,
+        by_length: bool = False,
     ):
-        self.parts, self.counts = parts, counts
+        self.parts, self.counts, self.batching, self.by_length = parts, counts, batching, by_length
         with data_utils.numpy_seed(batching.seed):
-            cut = {task: self._cut(task, batching) for task in parts}
+            cut = {task: self._cut(task) for task in parts}
         self.mini_batches = {task: [batches for batches in found.values()] for task, found in cut.items()}
         self.streams = tuple(
             Streams(task, self._streams_of(task, list(found)), tuple(map(len, found.values())))
             for task, found in cut.items()
         )
 
-    def _cut(self, task: str, batching: Batching) -> dict[Direction, list[np.ndarray]]:
+    def _cut(self, task: str) -> dict[Direction, list[np.ndarray]]:
         """The mini-batches of each direction that some sampled direction takes from."""
         pairs = self.parts[task]
         wanted = {goes_with(task, direction) for direction in self.counts}
         starts = zip(pairs.table.directions, pairs.table.offsets, pairs.table.counts, strict=False)
         return {
-            direction: pairs.cut_into_batches(np.arange(start, start + count), batching)
+            direction: pairs.cut_into_batches(np.arange(start, start + count), self.batching)
             for direction, start, count in starts
             if direction in wanted
         }
@@ -256,15 +276,37 @@ class SampledSteps(FairseqDataset):
     def __len__(self) -> int:
         return sum(len(batches) for streams in self.mini_batches.values() for batches in streams)
 
-    def __getitem__(self, turn: Turn) -> dict:
+    def __getitem__(self, turn: Turn) -> Drawn:
         pairs = self.parts[turn.task]
         numbers = self.mini_batches[turn.task][turn.stream][turn.number]
-        batch = pairs.collater([pairs[int(number)] for number in numbers])
-        stream = f"{turn.task} {'-'.join(pairs.direction_of(numbers[0]))}"
-        return {**batch, "stream": stream, "position": turn.position}
+        return Drawn(turn, [pairs[int(number)] for number in numbers])
 
-    def collater(self, mini_batches: list[dict]) -> dict:
+    def collater(self, drawn: list[Drawn]) -> dict:
+        """``{"mini_batches": [...]}``; each names a ``stream`` and a ``position``, which no other one has."""
+        groups = self._groups(drawn) if self.by_length else [[one] for one in drawn]
+        mini_batches = [batch for group in groups for batch in self._collated(group)]
         return {"mini_batches": mini_batches} if mini_batches else {}
+
+    @staticmethod
+    def _groups(drawn: list[Drawn]) -> list[list[Drawn]]:
+        """What may be in one mini-batch, in the order in which it was drawn."""
+        groups: dict[tuple[str, str], list[Drawn]] = {}
+        for one in drawn:
+            groups.setdefault((one.turn.task, one.label), []).append(one)
+        return list(groups.values())
+
+    def _collated(self, group: list[Drawn]) -> Iterator[dict]:
+        first = group[0].turn
+        pairs, examples = self.parts[first.task], [example for one in group for example in one.examples]
+        rows = [np.arange(len(examples))]
+        if len(group) > 1:
+            sizes = [[len(example["source"]), len(example["target"])] for example in examples]
+            rows = pack(np.array(sizes), self.batching)
+        languages = "-".join(pairs.direction_of(group[0].examples[0]["id"]))
+        for number, chosen in enumerate(rows):
+            batch = pairs.collater([examples[row] for row in chosen])
+            stream = f"{first.task} {languages}" + (f" {number}" if number else "")
+            yield {**batch, "stream": stream, "position": first.position}
 
     def plan(self, sampling: Sampling, **settings) -> SampledPlan:
         """The plan over these mini-batches."""
@@ -274,8 +316,10 @@ class SampledSteps(FairseqDataset):
 class TrainingExamples(FairseqDataset):
     """The training examples of all tasks; cut into mini-batches once for a setting, not once an epoch."""
 
-    def __init__(self, parts: Mapping[str, DirectionPairs], counts: Mapping[Direction, int]):
-        self.parts, self.counts = parts, counts
+    def __init__(
+        self, parts: Mapping[str, DirectionPairs], counts: Mapping[Direction, int], by_length: bool = False
+    ):
+        self.parts, self.counts, self.by_length = parts, counts, by_length
         self._steps: dict[Batching, SampledSteps] = {}
 
     def __len__(self) -> int:
@@ -284,7 +328,7 @@ class TrainingExamples(FairseqDataset):
     def steps(self, batching: Batching) -> SampledSteps:
         """What a rank computes at once, under these limits."""
         if batching not in self._steps:
-            self._steps = {batching: SampledSteps(self.parts, self.counts, batching)}
+            self._steps = {batching: SampledSteps(self.parts, self.counts, batching, self.by_length)}
         return self._steps[batching]
 
 

@@ -15,6 +15,7 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LATENTS
 from fairseq_vhm.modules.attention import ATTENTION
 from fairseq_vhm.modules.biases import BIASES
+from fairseq_vhm.modules.embedding import EMBEDDING_GRADIENTS
 from fairseq_vhm.modules.fusion import ACTIVATIONS, PROJECTION_STARTS, PROJECTIONS
 from fairseq_vhm.modules.hierarchy import NOISE
 from fairseq_vhm.modules.latent_nets import HEADS
@@ -149,6 +150,10 @@ class VHMConfig(Settings):
         "sdpa",
         "sdpa: torch's kernel where nobody reads the weights, keys and values of a source once for all its "
         "beams; fairseq: as in fairseq's transformer, the last layer's weights always computed",
+    )
+    embedding_gradient: ChoiceEnum(EMBEDDING_GRADIENTS) = setting(
+        "one",
+        "on a CPU: one gradient of the embedding for all lookups of a mini-batch, or one for each (as torch)",
     )
     init_from: str = setting(
         "",

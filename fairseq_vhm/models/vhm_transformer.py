@@ -32,6 +32,7 @@ from fairseq_vhm.modules.attention import BEAMS, use_sdpa
 from fairseq_vhm.modules.bag_of_words import BagOfWords, bag_of_words_nll
 from fairseq_vhm.modules.beams import Beams, beams_of
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
+from fairseq_vhm.modules.embedding import one_gradient, use_one_gradient
 from fairseq_vhm.modules.hierarchy import Noise
 from fairseq_vhm.modules.pooling import pooling_mask
 from fairseq_vhm.modules.token_loss import TokenLoss
@@ -293,6 +294,8 @@ class VHMTransformerModel(TransformerModel):
             drop_biases(model)
         if config.attention == "sdpa":
             use_sdpa(model)
+        if config.embedding_gradient == "one":
+            use_one_gradient(model)
         model.bag_of_words_weight = config.bag_of_words_weight
         return model
 
@@ -425,11 +428,12 @@ class VHMTransformerModel(TransformerModel):
         """
         encode = partial(self.encoder, src_tokens, src_lengths=src_lengths)
         decode = partial(self._decode, src_lengths=src_lengths, token_loss=token_loss, **decoder_options)
-        encoder_out = encode(task=task, target=target, summary=summary, latent_noise=latent_noise)
-        out, extra = decode(encoder_out, prev_output_tokens, target)
-        if partner is not None:
-            again = encode(task=partner["task"], target=partner["target"], encoded=encoder_out)
-            extra["partner"] = decode(again, partner["prev_output_tokens"], partner["target"])
+        with one_gradient(self.encoder.embed_tokens, *(decoder.embed_tokens for decoder in self.decoders)):
+            encoder_out = encode(task=task, target=target, summary=summary, latent_noise=latent_noise)
+            out, extra = decode(encoder_out, prev_output_tokens, target)
+            if partner is not None:
+                again = encode(task=partner["task"], target=partner["target"], encoded=encoder_out)
+                extra["partner"] = decode(again, partner["prev_output_tokens"], partner["target"])
         return out, extra
 
     def _decode(

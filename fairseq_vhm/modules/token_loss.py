@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 HALF_PRECISION_SCALE = {torch.float16: 2.0**10}
@@ -113,13 +112,27 @@ class _OutputLayer:
         self.exact = torch.promote_types(weight.dtype, torch.float32)
         self.summed_weight = weight.sum(dim=0, dtype=self.exact)
         self.summed_bias = 0.0 if bias is None else bias.sum(dtype=self.exact)
+        self.room: Tensor | None = None  # for the logits of a chunk, the first of which is the largest
+
+    def _logits(self, states: Tensor) -> Tensor:
+        """Logits (N x V), which the next chunk's overwrite."""
+        if self.room is None:
+            self.room = states.new_empty(len(states), len(self.weight))
+        out = self.room[: len(states)]
+        if self.bias is None:
+            return torch.mm(states, self.weight.T, out=out)
+        return torch.addmm(self.bias, states, self.weight.T, out=out)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        """Their softmax (N x V), in their place where that is known to work: row by row, on a CPU."""
+        in_place = logits.device.type == "cpu" and logits.dtype == self.exact
+        return torch.softmax(logits, dim=1, dtype=self.exact, out=logits if in_place else None)
 
     def losses(self, states: Tensor, target: Tensor, gradient: bool) -> tuple[Tensor, Tensor | None]:
         """Smoothed losses and NLLs (2 x N) of states (N x C); softmax(l)_v - (1 - e - e') [v = y] (N x V)."""
-        logits = F.linear(states, self.weight, self.bias)
-        target = target.unsqueeze(1)
+        logits, target = self._logits(states), target.unsqueeze(1)
         of_target, highest = logits.gather(1, target), logits.amax(dim=1)
-        p = torch.softmax(logits, dim=1, dtype=self.exact)
+        p = self._probabilities(logits)
         log_z = highest - p.amax(dim=1).log()
         nll = log_z - of_target.squeeze(1)
         summed = states.to(self.exact) @ self.summed_weight + self.summed_bias

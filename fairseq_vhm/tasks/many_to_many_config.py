@@ -9,6 +9,8 @@ from fairseq_vhm.data.sampling import SAMPLINGS, Sampling
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.tasks.config import MiniBatchConfig, check_shared, flag, parse_tasks
 
+BATCH_BY = ("length", "direction")
+
 
 @dataclass
 class ManyToManyConfig(MiniBatchConfig):
@@ -34,6 +36,11 @@ class ManyToManyConfig(MiniBatchConfig):
     target_beta: float = flag(0.75, "exponent of the second stage of multistage (Eq. 4)")
     unistage_alpha: float = flag(0.25, "exponent of unistage")
     micro_batches: int = flag(8, "m, the mini-batches of an update, each of one direction")
+    batch_by: ChoiceEnum(BATCH_BY) = flag(
+        "length",
+        "length: the examples that a step draws are put together by length, whatever their direction: the "
+        "same loss, less padding; direction: a mini-batch for each direction",
+    )
     min_pair_size: int = flag(32, "directions of fewer training examples are left out of training")
     epoch_updates: int = flag(
         0, "updates in an epoch; 0: as many as take as many mini-batches as the data have"

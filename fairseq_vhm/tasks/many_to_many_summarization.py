@@ -208,7 +208,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
             if not wanted & set(derived.directions):
                 raise UserError(f"--tasks {self.cfg.tasks}: no article of '{split}' has a summary of its own")
             parts[task] = self._examples(task, derived, [d for d in derived.directions if d in wanted])
-        return TrainingExamples(parts, used)
+        return TrainingExamples(parts, used, by_length=str(self.cfg.batch_by) == "length")
 
     def _validation(self, split: str, table: PairTable, chosen: list[Direction]) -> dict:
         """The examples by the task of their mini-batches."""

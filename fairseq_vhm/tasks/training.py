@@ -1,6 +1,7 @@
 """What the tasks share: steps of several mini-batches, their seeds, validation, draws of the latents."""
 
 import zlib
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from fairseq import utils
@@ -115,18 +116,21 @@ class MiniBatchTask(FairseqTask):
         """Forward and backward of each mini-batch of a step; losses and sample sizes are summed.
 
         Dropout and the latents' noise are seeded by the mini-batch's place in its stream: they depend
-        neither on the number of ranks nor on what was computed before.
+        neither on the number of ranks nor on what was computed before.  Gradients are exchanged between the
+        ranks once, with the last mini-batch; so ranks may have different numbers of them.
         """
         model.train()
         model.set_num_updates(update_num)
         total_loss, total_size, logs = 0.0, 0, []
-        for batch in sample["mini_batches"]:
+        *others, last = sample["mini_batches"]
+        for batch in (*others, last):
             utils.set_torch_seed(self._seed_of(batch))
-            with torch.amp.autocast("cuda", enabled=isinstance(optimizer, AMPOptimizer)):
+            alone = nullcontext() if batch is last else _without_exchange(model)
+            with alone, torch.amp.autocast("cuda", enabled=isinstance(optimizer, AMPOptimizer)):
                 loss, size, log = criterion(model, batch)
-            if ignore_grad:
-                loss = loss * 0
-            optimizer.backward(loss)
+                if ignore_grad:
+                    loss = loss * 0
+                optimizer.backward(loss)
             total_loss, total_size = total_loss + loss.detach(), total_size + size
             logs.append(log)
         return total_loss, total_size, _summed(logs)
@@ -216,6 +220,11 @@ def problem_of(line: str) -> str | None:
     if "\ufffd" in line or any("\ud800" <= c <= "\udfff" for c in line):
         return "not UTF-8; convert the file, for instance with iconv"
     return None
+
+
+def _without_exchange(model) -> AbstractContextManager:
+    """In it a model of several ranks (fairseq's wrappers of DDP) keeps its gradients to itself."""
+    return model.no_sync() if hasattr(model, "no_sync") else nullcontext()
 
 
 def _summed(logs: list[dict]) -> dict:

@@ -210,15 +210,30 @@ def test_vhm_decodes(data, vhm, forked):
 RELATIVE = 1e-6  # of a parameter tensor's largest value
 
 
-def test_two_ranks_are_one_rank_with_twice_the_update_freq(data, forked, tmp_path):
-    def arguments_of(folder):
-        return training(data, folder, "--tasks", "cls,mt,ms", *SGD, updates=6)
+@pytest.mark.parametrize("ddp", ["legacy_ddp", "pytorch_ddp"])
+def test_two_ranks_are_one_rank_with_twice_the_update_freq(data, forked, tmp_path, ddp):
+    """With a limit of tokens, so that the ranks have different numbers of mini-batches."""
 
-    _, ranks = train_in_two(forked, tmp_path / "two", arguments_of)
+    def arguments_of(folder):
+        return training(data, folder, "--tasks", "cls,mt,ms", "--max-tokens", 50, *SGD, updates=6)
+
+    _, ranks = train_in_two(forked, tmp_path / "two", arguments_of, ddp)
     forked("fairseq-train", *arguments_of(tmp_path / "one"), "--update-freq", 2)
     final = [learned(folder / "checkpoint_last.pt") for folder in (*ranks, tmp_path / "one")]
     assert difference(*final[:2]) is None
     assert largest_deviation(final[0]["model"], final[2]["model"]) < RELATIVE
+
+
+@pytest.mark.parametrize("tasks", ["cls", "cls,mt,ms"])
+def test_mini_batches_by_length_learn_what_those_by_direction_learn(data, forked, tmp_path, tasks):
+    found = []
+    for way in ("length", "direction"):
+        flags = ["--tasks", tasks, "--latents", "none", "--dropout", 0, *SGD, "--batch-by", way]
+        process = forked("fairseq-train", *training(data, tmp_path / way, *flags, updates=8))
+        words = [update["wpb"] for update in logged(process, "train_inner")]
+        found.append((learned(tmp_path / way / "checkpoint_last.pt")["model"], words))
+    assert found[0][1] == found[1][1]
+    assert largest_deviation(found[0][0], found[1][0]) < RELATIVE
 
 
 # ---- what is refused -----------------------------------------------------------------------------------
