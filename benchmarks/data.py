@@ -1,9 +1,9 @@
 """What the data side of an update costs beside its computing: cutting, planning and loading mini-batches.
 
-    python benchmarks/data.py [--pairs 20000] [--share 0.02]
+    python benchmarks/data.py [--pairs 20000] [--share 0.5]
 
 Round robin over CLS, MT and MS, pairs of 30-50 and 10-20 words; and multistage sampling over the directions
-of CrossSum's table (``crosssum_pairs.tsv``, ``--share`` of its examples, texts a tenth as long as usual).
+of CrossSum's table (``crosssum_pairs.tsv``, ``--share`` of its examples, lengths log-normal as in CrossSum).
 A round loads an update's mini-batches and trains on them; loading is in the process that trains.
 """
 
@@ -26,8 +26,8 @@ from fairseq_vhm.tables import Table
 from fairseq_vhm.tasks.many_to_many_config import sampling_of
 
 SOURCES, TARGETS = (30, 50), (10, 20)
-TIMES_USED, SHORTER = 4.0, 0.1
-MICRO_BATCHES, MANY_SENTENCES = 8, 8
+TIMES_USED, LENGTH = 4.0, 1.0
+MICRO_BATCHES, MANY_TOKENS = 8, 4096
 PLANNED = 200
 """Updates that are planned, and over which padding is counted."""
 
@@ -80,12 +80,13 @@ def load(steps, turns: list) -> dict:
 
 
 def padding(samples: list[dict], pad: int) -> dict[str, float]:
-    """The share of pads among the tokens of each side."""
+    """The share of pads among the tokens of each side, and of both."""
     batches = [batch for sample in samples for batch in sample["mini_batches"]]
     sides = {
         "source": [batch["net_input"]["src_tokens"] for batch in batches],
         "target": [batch["target"] for batch in batches],
     }
+    sides["both"] = sides["source"] + sides["target"]
     return {
         side: sum(int(t.eq(pad).sum()) for t in tensors) / sum(t.numel() for t in tensors)
         for side, tensors in sides.items()
@@ -113,16 +114,16 @@ def round_robin(given: argparse.Namespace, folder: Path) -> Sampler:
 def multistage(given: argparse.Namespace, folder: Path) -> Sampler:
     """The directions of CrossSum."""
     folder.mkdir()
-    generate(folder, read_counts(given.share), TIMES_USED, SHORTER)
+    generate(folder, read_counts(given.share), TIMES_USED, LENGTH)
     flags = ["--task", "many_to_many_summarization", "--latents", "none", "--sampling", "multistage"]
     flags += ["--criterion", "label_smoothed_cross_entropy", "--micro-batches", MICRO_BATCHES]
-    flags += ["--min-pair-size", 1, "--batch-size", MANY_SENTENCES]
+    flags += ["--min-pair-size", 1, "--max-tokens", MANY_TOKENS]
     system = in_trainer(Setting(folder, given.size), flags)
 
     def plan(steps):
         return steps.plan(sampling_of(system.task.cfg), seed=1, epoch_updates=PLANNED)
 
-    return Sampler(system, Batching(None, MANY_SENTENCES, 8, 1), plan)
+    return Sampler(system, Batching(MANY_TOKENS, None, 8, 1), plan)
 
 
 def in_trainer(setting: Setting, flags: list) -> InTrainer:
@@ -145,6 +146,7 @@ def table(figures: dict) -> Table:
         "loading (%)": lambda one: f"{100 * one['loading_share'].median:.2f}",
         "padding, source (%)": lambda one: f"{100 * one['padding']['source']:.1f}",
         "target (%)": lambda one: f"{100 * one['padding']['target']:.1f}",
+        "both (%)": lambda one: f"{100 * one['padding']['both']:.1f}",
     }
     rows = [[name, *(cell(one) for cell in columns.values())] for name, one in figures.items()]
     note = "CPU time, medians over the rounds; shares of training"
@@ -155,7 +157,7 @@ def main() -> None:
     """The command."""
     parser = make_parser(__doc__)
     parser.add_argument("--pairs", type=int, default=20_000, help="pairs of each task (round robin)")
-    parser.add_argument("--share", type=float, default=0.02, help="share of CrossSum's examples (multistage)")
+    parser.add_argument("--share", type=float, default=0.5, help="share of CrossSum's examples (multistage)")
     parser.add_argument("--max-tokens", type=int, default=1024, help="of a mini-batch (round robin)")
     parser.add_argument("--vocab", type=int, default=8000, help="symbols (round robin)")
     parser.add_argument("--size", choices=SIZES, default="base")

@@ -15,7 +15,7 @@ from fairseq.data.language_pair_dataset import collate
 from torch import Tensor
 
 from fairseq_vhm.data.corpus import Corpus, PairTable, TextStore
-from fairseq_vhm.data.packing import pack
+from fairseq_vhm.data.packing import pack, padded_size
 from fairseq_vhm.data.pairs import Batching
 from fairseq_vhm.data.sampling import Direction, DirectionSampler, SampledPlan, Sampling, Streams, Turn
 
@@ -205,16 +205,9 @@ class DirectionPairs(FairseqDataset):
         return shuffled[np.lexsort((self.target_sizes[shuffled], self.source_sizes[shuffled]))]
 
     def cut_into_batches(self, numbers: np.ndarray, batching: Batching) -> list[np.ndarray]:
-        """Mini-batches of some examples, each an array of numbers."""
-        ordered = self.by_length(numbers)
-        return data_utils.batch_by_size(
-            ordered,
-            num_tokens_fn=self.num_tokens,
-            num_tokens_vec=self.num_tokens_vec(ordered),
-            max_tokens=batching.max_tokens,
-            max_sentences=batching.max_sentences,
-            required_batch_size_multiple=batching.multiple,
-        )
+        """Mini-batches of some examples, each an array of numbers; which ones meet is random among equals."""
+        shuffled = np.random.permutation(numbers)
+        return [shuffled[rows] for rows in pack(self.sizes[shuffled], batching)]
 
 
 class Drawn(NamedTuple):
@@ -298,15 +291,21 @@ class SampledSteps(FairseqDataset):
     def _collated(self, group: list[Drawn]) -> Iterator[dict]:
         first = group[0].turn
         pairs, examples = self.parts[first.task], [example for one in group for example in one.examples]
-        rows = [np.arange(len(examples))]
-        if len(group) > 1:
-            sizes = [[len(example["source"]), len(example["target"])] for example in examples]
-            rows = pack(np.array(sizes), self.batching)
-        languages = "-".join(pairs.direction_of(group[0].examples[0]["id"]))
-        for number, chosen in enumerate(rows):
+        languages = "-".join(pairs.direction_of(examples[0]["id"]))
+        for number, chosen in enumerate(self._rows(group, examples)):
             batch = pairs.collater([examples[row] for row in chosen])
             stream = f"{first.task} {languages}" + (f" {number}" if number else "")
             yield {**batch, "stream": stream, "position": first.position}
+
+    def _rows(self, group: list[Drawn], examples: list[dict]) -> list[np.ndarray]:
+        """The mini-batches of a group's examples: as drawn, or by length where that is less padding."""
+        ends = np.cumsum([len(one.examples) for one in group])
+        as_drawn = np.split(np.arange(len(examples)), ends[:-1])
+        if len(group) == 1:
+            return as_drawn
+        sizes = np.array([[len(example["source"]), len(example["target"])] for example in examples])
+        ways = as_drawn, pack(sizes, self.batching)
+        return min(ways, key=lambda batches: padded_size(sizes, batches))
 
     def plan(self, sampling: Sampling, **settings) -> SampledPlan:
         """The plan over these mini-batches."""

@@ -1,9 +1,9 @@
-"""Mini-batches of few examples whose lengths differ on both sides.
+"""Mini-batches of examples whose lengths differ on both sides.
 
-Sorted by source, few examples have targets of all lengths side by side, and the other way round.  So the
+Sorted by source, examples have targets of all lengths side by side, and the other way round.  So the
 examples, by source, are cut into strips of equal number, and each strip is sorted by target, every other one
-from the longest.  One strip is the order by target, as many as there are examples the order by source; the
-number of strips that leaves the least padding is found by trying.
+from the longest.  One strip is the order by target, a strip for each mini-batch that by source; the number
+of strips that leaves the least padding is found by trying powers of two.
 """
 
 import numpy as np
@@ -13,15 +13,16 @@ from fairseq_vhm.data.pairs import Batching
 
 
 def pack(sizes: np.ndarray, batching: Batching) -> list[np.ndarray]:
-    """Mini-batches of examples within fairseq's limits, each an array of rows of ``sizes``.
+    """Mini-batches within fairseq's limits, each an array of rows of ``sizes``.
 
     Args:
         sizes: (N x 2), tokens of sources and targets.
         batching: limits of a mini-batch.
     """
     by_target = _cut(sizes, in_strips(sizes, 1), batching)
-    orders = (in_strips(sizes, strips) for strips in range(2, len(by_target) + 1))
-    tried = [by_target, *(_cut(sizes, order, batching) for order in orders)]
+    most = len(by_target)
+    numbers = sorted({min(2**k, most) for k in range(1, most.bit_length() + 1)} - {1})
+    tried = [by_target, *(_cut(sizes, in_strips(sizes, strips), batching) for strips in numbers)]
     return min(tried, key=lambda batches: padded_size(sizes, batches))
 
 

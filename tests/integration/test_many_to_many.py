@@ -39,8 +39,8 @@ def data(tmp_path_factory):
 def trained(data, forked, tmp_path_factory):
     """A model without latents that has learned the toy language."""
     folder = tmp_path_factory.mktemp("many_run")
-    flags = ["--latents", "none", "--batch-size", 24, "--epoch-updates", 150]
-    process = forked("fairseq-train", *training(data, folder, *flags, updates=300))
+    flags = ["--latents", "none", "--batch-size", 24, "--epoch-updates", 200]
+    process = forked("fairseq-train", *training(data, folder, *flags, updates=400))
     return folder, process
 
 
