@@ -1,14 +1,21 @@
-"""How cost and memory grow: with vocabulary, length, size of the corpus, and number of directions.
+"""How cost and memory grow: with vocabulary, length, size of the corpus, number of directions, and ranks.
 
     python benchmarks/growth.py --plot docs/img/growth.png --json benchmarks/results/growth.json
 
 Each point of training (Base, one update of few mini-batches after a first one) and of opening is a process
 of its own.  Opening is what a training run does with its data before the first update: read and check them,
-cut mini-batches, plan the first update.  ``--only vocabulary,length`` draws some.
+cut mini-batches, plan the first update.  Ranks are processes of ``fairseq-train`` on this machine, each with
+``--threads`` of its own, as far as there are cores; an update has the same pairs whatever their number.
+``--only vocabulary,length`` draws some.
 """
 
 import argparse
 import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +23,7 @@ import numpy as np
 from data import SOURCES, TARGETS, in_trainer
 from material import random_texts, write_data
 from pairing import (
+    ROOT,
     cpu_seconds,
     in_fresh_process,
     make_parser,
@@ -44,6 +52,8 @@ CORPORA = (10_000, 100_000, 1_000_000, 2_000_000)
 DIRECTIONS = (10, 100, 1000, 1942)
 MIB = 2**20
 UPDATES, MAX_TOKENS = 1000, 4096
+RANKS = (1, 2, 4, 8)
+RANKS_PAIRS, RANKS_TOKENS, RANKS_UPDATES = 3000, 700, 4
 
 
 def training(system: str, *flags) -> dict:
@@ -122,17 +132,69 @@ def by_directions() -> list[dict]:
     return rows
 
 
+def by_ranks() -> list[dict]:
+    """Training by several processes."""
+    numbers = [ranks for ranks in RANKS if ranks <= (os.cpu_count() or 1)]
+    with tempfile.TemporaryDirectory() as folder:
+        write_corpus(Path(folder) / "DATA", RANKS_PAIRS)
+        return [in_ranks(Path(folder), ranks, steps=numbers[-1] // ranks) for ranks in numbers]
+
+
+RANKS_FLAGS = f"""
+    --user-dir fairseq_vhm --task cross_lingual_summarization --arch vhm_transformer --criterion elbo
+    --optimizer adam --lr 1e-4 --cpu --max-tokens {RANKS_TOKENS} --max-update {RANKS_UPDATES} --no-save
+    --disable-validation --num-workers 0 --log-format json --log-interval 1
+"""
+GROUP_FLAGS = "--distributed-no-spawn --distributed-backend gloo --ddp-backend legacy_ddp"
+
+
+def in_ranks(folder: Path, ranks: int, steps: int) -> dict:
+    """Target tokens a second of all ranks, each of which takes ``steps`` of an update; not of the first."""
+    program = Path(sys.executable).with_name("fairseq-train")
+    command = [program, folder / "DATA", *RANKS_FLAGS.split(), "--update-freq", steps]
+    meeting = free_address()
+    started = [_start([*command, *_place(rank, ranks, meeting)]) for rank in range(ranks)]
+    said = [process.communicate()[0].splitlines() for process in started]
+    if any(process.returncode for process in started):
+        raise UserError(f"{ranks} ranks of fairseq-train failed: {said[0][-1]}")
+    lines = [line.split(" | ", 3)[-1] for line in said[0] if "| train_inner |" in line]
+    speeds = [float(json.loads(line)["wps"]) for line in lines[1:]]
+    return {"ranks": ranks, "tokens_per_second": statistics.median(speeds), "steps_per_update": steps}
+
+
+def free_address() -> str:
+    """Where ranks on this machine can meet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _place(rank: int, ranks: int, meeting: str) -> list:
+    """The flags that tell a process where it stands among the ranks."""
+    if ranks == 1:
+        return []
+    group = ["--distributed-world-size", ranks, "--distributed-rank", rank]
+    return [*group, "--distributed-init-method", meeting, *GROUP_FLAGS.split()]
+
+
+def _start(command: list) -> subprocess.Popen:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(list(map(str, command)), cwd=ROOT, text=True, **pipes)
+
+
 PARTS = {
     "vocabulary": by_vocabulary,
     "length": by_length,
     "corpus": by_corpus,
     "directions": by_directions,
+    "ranks": by_ranks,
 }
 AXES = {
     "vocabulary": ("vocabulary", "symbols", ("seconds_per_1000_words", "beyond_state_mib")),
     "length": ("words", "words of a source", ("seconds_per_1000_words", "beyond_state_mib")),
     "corpus": ("pairs", "pairs", ("seconds", "mib")),
     "directions": ("directions", "directions", ("us_per_update", "plan_ms")),
+    "ranks": ("ranks", "ranks", ("tokens_per_second", "steps_per_update")),
 }
 NAMES = {
     "seconds_per_1000_words": "CPU s / 1,000 words",
@@ -141,6 +203,8 @@ NAMES = {
     "mib": "MiB to open",
     "us_per_update": "CPU us / update",
     "plan_ms": "ms to make the plan",
+    "tokens_per_second": "target tokens / s",
+    "steps_per_update": "steps of a rank in an update",
 }
 
 

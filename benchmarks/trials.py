@@ -3,7 +3,8 @@
     python benchmarks/trials.py [--json trials.json]
 
 * One call of the encoder for a mini-batch's sources and its targets, which the recognition networks read, in
-  place of two: fewer and larger products, but a target is padded to its source's length.
+  place of two: fewer and larger products, but a target is padded to its source's length.  Likewise the
+  sources of two tasks.
 * ``torch.compile`` of an encoder layer, for lengths that change from one mini-batch to the next.
 
 Base, forward and backward, CPU time; the ways take turns.  Compiling has a figure of its own.
@@ -18,7 +19,8 @@ from fairseq_vhm.tables import Table
 WIDTH, INNER, HEADS, LAYERS = 512, 2048, 8, 6
 DROPOUT = 0.1
 LENGTHS = {"40 and 15 words, 64 pairs": (64, 40, 15), "40 and 15 words, 4 pairs": (4, 40, 15)}
-LENGTHS |= {"20 and 15 words, 4 pairs": (4, 20, 15)}
+LENGTHS |= {"20 and 15 words, 4 pairs": (4, 20, 15), "sources of two tasks, 64 pairs": (64, 40, 40)}
+LENGTHS |= {"sources of two tasks, 4 pairs": (4, 40, 40)}
 COMPILED = (64, (38, 41, 44, 47))
 """Pairs of a mini-batch, and the lengths of some."""
 
@@ -42,6 +44,7 @@ def one_call(given) -> dict:
         in_one = torch.cat([texts[0], nn.functional.pad(texts[1], (0, 0, 0, source - target))])
         is_pad = torch.zeros(2 * rows, source, dtype=torch.bool)
         is_pad[rows:, target:] = True
+        is_pad = is_pad if target < source else None
 
         def together(_, x=in_one, is_pad=is_pad):
             model(x, src_key_padding_mask=is_pad).sum().backward()
