@@ -1,4 +1,4 @@
-"""What parts of an update cost beside fairseq's own: the loss with the output layer, embeddings, Adam's step.
+"""What parts of an update cost: the loss with the output layer, embeddings, attention, Adam's step.
 
     python benchmarks/parts.py
     python benchmarks/parts.py --symbols 69090 --rounds 5 --json parts.json
@@ -11,12 +11,14 @@ import argparse
 import json
 import statistics
 import time
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from fairseq.criterions.label_smoothed_cross_entropy import label_smoothed_nll_loss
 from fairseq.optim.adam import Adam
 from pairing import in_fresh_process, memory_now, peak_memory
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fairseq_vhm.modules.embedding import one_gradient, use_one_gradient
 from fairseq_vhm.modules.token_loss import TokenLoss
@@ -70,6 +72,33 @@ class Lookups:
         with one_gradient(*(self.table if together else ())):
             sums = [self.table(tokens).sum() for tokens in self.tokens]
         sum(sums).backward()
+
+
+class Attention:
+    """Self-attention of so many tokens in bfloat16, forward and backward; as many words in each case."""
+
+    HEADS, WORDS = 8, 3200
+    LENGTHS = (20, 50, 100, 200, 400)
+
+    def __init__(self, length: int):
+        torch.manual_seed(1)
+        shape = (self.WORDS // length, self.HEADS, length, WIDTH // self.HEADS)
+        self.states = [torch.randn(shape, dtype=torch.bfloat16, requires_grad=True) for _ in range(3)]
+
+    def step(self, kernel: SDPBackend) -> None:
+        with sdpa_kernel(kernel):
+            F.scaled_dot_product_attention(*self.states).sum().backward()
+
+    @classmethod
+    def figures(cls, rounds: int) -> dict[str, dict[str, float]]:
+        """CPU seconds of torch's fused kernel and of plain products, by length."""
+        kernels = {"fused": SDPBackend.FLASH_ATTENTION, "products": SDPBackend.MATH}
+        found = {}
+        for length in cls.LENGTHS:
+            one = cls(length)
+            works = {name: partial(one.step, kernel) for name, kernel in kernels.items()}
+            found[f"attention in bf16, {length} tokens"] = in_turn(works, rounds)
+        return found
 
 
 def memory_of(symbols: int, chunk: int | None) -> dict:
@@ -128,6 +157,7 @@ def main() -> None:
         ways = {"each": False, "one": True}
         works = {name: lambda lookups=lookups, way=way: lookups.step(way) for name, way in ways.items()}
         figures[f"gradient of the embedding, {symbols:,} symbols"] = in_turn(works, given.rounds)
+    figures |= Attention.figures(given.rounds)
     kinds = {"fairseq": adam(Adam), "fused": adam(torch.optim.AdamW, fused=True)}
     figures["adam"] = in_turn(kinds, given.rounds)
     for part, found in figures.items():

@@ -5,9 +5,13 @@ step by step compute the weights in full.  :func:`use_sdpa` puts it there too; p
 Decoding keeps keys and values as :mod:`fairseq_vhm.modules.beams` says.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
 import torch.nn.functional as F
 from fairseq.modules import MultiheadAttention
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fairseq_vhm.modules.beams import Beams, with_room
 
@@ -16,6 +20,9 @@ BEAMS = "beams"
 """Where a decoder that works by :class:`Beams` puts them in the incremental state."""
 KEY, VALUE, PADDING = "prev_key", "prev_value", "prev_key_padding_mask"
 """fairseq's names in its cache."""
+SHORT = 128
+"""Up to so many tokens, in 16 bits on a CPU, torch's fused kernel, forward and backward, takes up to thrice
+as long as plain products (torch 2.13; ``benchmarks/parts.py``)."""
 
 
 class ScaledDotProductAttention(MultiheadAttention):
@@ -129,6 +136,18 @@ class ScaledDotProductAttention(MultiheadAttention):
     def _heads(self, x: Tensor) -> Tensor:
         """(T x B x C) as (B x H x T x C/H)."""
         return x.view(*x.shape[:2], self.num_heads, self.head_dim).permute(1, 2, 0, 3)
+
+
+def kernel_for(weight: Tensor, longest: int) -> AbstractContextManager:
+    """In it attention takes plain products where torch's choice is slow; its gradients too, later.
+
+    Args:
+        weight: of the model, for its kind and place.
+        longest: tokens of the longest text.
+    """
+    sixteen_bits = weight.dtype in (torch.bfloat16, torch.float16)
+    slow = weight.device.type == "cpu" and sixteen_bits and longest <= SHORT and torch.is_grad_enabled()
+    return sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
 
 
 def use_sdpa(transformer: nn.Module) -> None:

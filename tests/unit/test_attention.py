@@ -9,7 +9,7 @@ from test_model import padded
 from tiny import make_batch, make_dictionary, make_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fairseq_vhm.modules.attention import ScaledDotProductAttention, use_sdpa
+from fairseq_vhm.modules.attention import SHORT, ScaledDotProductAttention, use_sdpa
 from fairseq_vhm.modules.beams import beams_of
 
 DICTIONARY = make_dictionary()
@@ -102,6 +102,27 @@ def test_bfloat16_strays_from_float32_by_three_percent_at_most(seed):
     _, gradients = loss_and_gradients(make_model(seed=seed, **FAST).bfloat16(), batch)
     error = sum((gradients[name] - gradient).square().sum() for name, gradient in exact.items())
     assert (error / sum(gradient.square().sum() for gradient in exact.values())).sqrt() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("kind", "length", "training", "products"),
+    [
+        (torch.bfloat16, 9, True, True),
+        (torch.bfloat16, SHORT, True, True),
+        (torch.bfloat16, SHORT + 1, True, False),
+        (torch.bfloat16, 9, False, False),
+        (torch.float32, 9, True, False),
+    ],
+)
+def test_sixteen_bits_train_on_short_texts_with_plain_products(kind, length, training, products):
+    """Where the backward pass of the fused kernel is slow on a CPU, and nowhere else."""
+    model = make_model(**FAST, max_source_positions=SHORT + 1).to(kind)
+    batch = make_batch(DICTIONARY, lengths=[(length - 2, 5)] * 2)
+    assert batch["net_input"]["src_tokens"].size(1) == length
+    with torch.set_grad_enabled(training):
+        names = operations(model, batch)
+    fused = [name for name in names if "flash_attention" in name]
+    assert bool(fused) != products
 
 
 def test_padding_of_source_and_target_changes_neither_loss_nor_gradients():
