@@ -1,6 +1,7 @@
 """The card itself: the hub's metadata in front, and what a reader wants to know behind it."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +18,7 @@ from fairseq_vhm.text.symbols import language_of
 TASK_NAMES = {"cls": "cross-lingual summarization", "mt": "translation", "ms": "monolingual summarization"}
 PRECISIONS = ("fp16", "bf16", "amp")
 PIPELINE = "summarization"
+REGION = re.compile(r"_(?=[A-Z])(?!XX)")
 HEADLINES = ("f", "value")
 
 
@@ -39,7 +41,8 @@ def card(facts: Facts, license_name: str | None = None) -> str:
 
 def front_matter(facts: Facts, license_name: str | None = None) -> dict:
     """The metadata in the form of the hub; languages, license and results as far as they are known."""
-    codes = [code for code in dict.fromkeys(facts.data.languages) if is_code(code.replace("_", "-"))]
+    written = dict.fromkeys(REGION.sub("-", suffix) for suffix in facts.data.languages)
+    codes = [code for code in written if is_code(code)]
     languages = list(dict.fromkeys(map(language_of, facts.data.languages)))
     languages = [language for language in languages if is_code(language)]
     regional = [code for code in codes if "-" in code]
