@@ -12,7 +12,7 @@ from fairseq_vhm.errors import UserError
 
 SUBCOMMANDS = (
     *("prepare", "align", "score", "compare", "report", "human-eval"),
-    *("pipeline", "trim", "convert", "average", "doctor"),
+    *("pipeline", "trim", "convert", "average", "card", "doctor"),
 )
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 

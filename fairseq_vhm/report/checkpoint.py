@@ -33,12 +33,16 @@ TIED = re.compile(r"(embed_tokens|output_projection)\.weight$")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """``sections``: fairseq's settings by section; ``parameters``: shared ones counted once."""
+    """``sections``: fairseq's settings by section; ``parameters``: shared ones counted once.
+
+    ``best`` is the best value so far of the metric by which the run chose its best checkpoint.
+    """
 
     path: Path
     sections: Mapping[str, Mapping[str, object]]
     parameters: int
     updates: int
+    best: float | None = None
 
     @cached_property
     def settings(self) -> dict[str, object]:
@@ -86,14 +90,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     checkpoints.allow()
     load = checkpoints.refuse_clearly(torch.load)
     state = load(path, map_location="cpu", weights_only=True, mmap=True)
-    if not isinstance(state, Mapping) or "model" not in state:
+    if not _is_of_fairseq(state):
         raise UserError(f"{path}: holds no model of fairseq's; name it otherwise")
-    history = state.get("optimizer_history") or [{}]
     return Checkpoint(
         path,
         _sections(state),
         count_parameters(state["model"]),
-        int(history[-1].get("num_updates", 0)),
+        *_progress(state),
     )
 
 
@@ -117,6 +120,24 @@ def count_parameters(weights: Mapping) -> int:
         place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape)
         counted[place if tensor.numel() else (name,)] = tensor.numel()
     return sum(counted.values())
+
+
+def _is_of_fairseq(state: object) -> bool:
+    """Whether there are weights and settings, in the form in which fairseq keeps them."""
+    from torch import Tensor
+
+    if not isinstance(state, Mapping) or not isinstance(state.get("model"), Mapping):
+        return False
+    weights = all(isinstance(name, str) and isinstance(one, Tensor) for name, one in state["model"].items())
+    settings = state.get("cfg") or state.get("args")
+    return weights and isinstance(settings, Mapping | argparse.Namespace)
+
+
+def _progress(state: Mapping) -> tuple[int, float | None]:
+    """Updates, and the best value of the metric that chooses the best checkpoint."""
+    history = state.get("optimizer_history") or [{}]
+    best = (state.get("extra_state") or {}).get("best")
+    return int(history[-1].get("num_updates", 0)), None if best is None else float(best)
 
 
 def _sections(state: Mapping) -> dict[str, dict[str, object]]:

@@ -28,6 +28,8 @@ LOG_SUFFIXES = (".log", ".txt", ".out")
 PREFERRED_OUTPUTS = ("test.log", "generate-test.txt", "test.hyp")
 OTHER_SUBSET = re.compile(r"(^|[-._])(valid|train)")
 SCORES = re.compile(r"scores(?:\.([^.-]+))?\.json")
+NOT_SCORES = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What comes of reading any other file as one of scores."""
 HEAD = 1 << 18  # bytes in which a log shows what it is
 
 
@@ -208,7 +210,12 @@ def _choose_outputs(paths: list[Path], missing: list[str]) -> Path | None:
     return chosen
 
 
-def _read_scores(path: Path, missing: list[str]) -> Scores | None:
+def read_scores(path: Path) -> Scores:
+    """What ``vhm score --json`` wrote.
+
+    Raises:
+        UserError: it is another file, or damaged.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         figures = {name: dict(parts) for name, parts in document["metric"].items()}
@@ -216,10 +223,18 @@ def _read_scores(path: Path, missing: list[str]) -> Scores | None:
         count = int(document.get("n", 0))
         scores = Scores(path, figures, dict(document["signature"]), count, languages)
         scores.headlines()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        missing.append(f"{path.name} is not what `vhm score --json` writes ({type(error).__name__})")
-        return None
+    except NOT_SCORES as error:
+        what = f"{path.name} is not what `vhm score --json` writes ({type(error).__name__})"
+        raise UserError(what) from error
     return scores
+
+
+def _read_scores(path: Path, missing: list[str]) -> Scores | None:
+    try:
+        return read_scores(path)
+    except UserError as error:
+        missing.append(str(error))
+        return None
 
 
 def _languages(scores: Scores, missing: list[str]) -> tuple[str, str] | None:

@@ -57,8 +57,8 @@ class TestSet:
 
 def find_place(run: Run, given: Given, root: Path) -> Place:
     """Where a run was tested: what the user says, else what its settings say, else its data."""
-    data = _find_data(run, root)
-    source_lang, target_lang = _languages(run, data)
+    data = find_data(run, root)
+    source_lang, target_lang = languages_of(run, data)
     source_lang = run.override.source_lang or source_lang
     target_lang = run.override.target_lang or target_lang or given.lang
     applies = given.references and _is_for(given, target_lang)
@@ -138,7 +138,7 @@ def _is_for(given: Given, target_lang: str | None) -> bool:
     return language_of(given.lang) == language_of(target_lang)
 
 
-def _find_data(run: Run, root: Path) -> Path | None:
+def find_data(run: Run, root: Path) -> Path | None:
     """The folder a run was trained from; a relative one is looked for here and above the runs."""
     named = run.settings.get("data")
     if not named:
@@ -147,7 +147,8 @@ def _find_data(run: Run, root: Path) -> Path | None:
     return next((base / str(named) for base in bases if (base / str(named)).is_dir()), None)
 
 
-def _languages(run: Run, data: Path | None) -> tuple[str | None, str | None]:
+def languages_of(run: Run, data: Path | None) -> tuple[str | None, str | None]:
+    """Source and target language, as far as the settings or the files of ``data`` say them."""
     settings = run.settings
     if settings.get("source_lang") and settings.get("target_lang"):
         return str(settings["source_lang"]), str(settings["target_lang"])

@@ -36,6 +36,7 @@ ALLOWED = {
     "conversion": {"compat", "errors", "files", "models", "names"},
     "trimming": {"compat", "data", "errors", "files", "names", "tables", "text"},
     "checkpoints": {"errors", "compat"},
+    "card": {"data", "errors", "files", "language_codes", "report", "tables", "text"},
     "doctor": {"errors", "metrics", "supported"},
 }
 
