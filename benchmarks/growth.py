@@ -214,6 +214,7 @@ def plot(figures: dict[str, list[dict]], path: Path) -> None:
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import EngFormatter
 
     figure, axes = plt.subplots(2, len(figures), figsize=(4 * len(figures), 6), squeeze=False)
     for column, (part, rows) in zip(axes.T, figures.items(), strict=True):
@@ -221,6 +222,9 @@ def plot(figures: dict[str, list[dict]], path: Path) -> None:
         for axis, name in zip(column, measured, strict=True):
             draw(axis, rows, key, name)
             axis.set(xlabel=label, ylabel=NAMES[name], xscale="log", ylim=0)
+            axis.set_xticks(sorted({row[key] for row in rows}))
+            axis.xaxis.set_major_formatter(EngFormatter(places=0, sep=""))
+            axis.minorticks_off()
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

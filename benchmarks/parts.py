@@ -1,4 +1,4 @@
-"""What parts of an update cost: the loss with the output layer, embeddings, attention, Adam's step.
+"""What parts cost: the loss with the output layer, embeddings, attention, few rows' products, Adam's step.
 
     python benchmarks/parts.py
     python benchmarks/parts.py --symbols 69090 --rounds 5 --json parts.json
@@ -101,6 +101,17 @@ class Attention:
         return found
 
 
+def products(rounds: int) -> dict[str, dict[str, float]]:
+    """CPU seconds of 100 products of some rows with a matrix that lies row by row, and column by column."""
+    weight, found = torch.randn(2048, WIDTH), {}
+    layouts = {"by row": weight, "by column": weight.t().contiguous().t()}
+    for rows in (4, 16, 64, 256):
+        x = torch.randn(rows, WIDTH)
+        works = {name: lambda x=x, w=w: [F.linear(x, w) for _ in range(100)] for name, w in layouts.items()}
+        found[f"100 products of {rows} rows, 512 to 2,048"] = in_turn(works, rounds)
+    return found
+
+
 def memory_of(symbols: int, chunk: int | None) -> dict:
     """Bytes of one loss, forward and backward."""
     loss = Loss(symbols)
@@ -157,7 +168,7 @@ def main() -> None:
         ways = {"each": False, "one": True}
         works = {name: lambda lookups=lookups, way=way: lookups.step(way) for name, way in ways.items()}
         figures[f"gradient of the embedding, {symbols:,} symbols"] = in_turn(works, given.rounds)
-    figures |= Attention.figures(given.rounds)
+    figures |= Attention.figures(given.rounds) | products(given.rounds)
     kinds = {"fairseq": adam(Adam), "fused": adam(torch.optim.AdamW, fused=True)}
     figures["adam"] = in_turn(kinds, given.rounds)
     for part, found in figures.items():

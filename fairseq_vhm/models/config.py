@@ -148,8 +148,9 @@ class VHMConfig(Settings):
     post_norm: bool = setting(False, "layer norm after each block in place of before it")
     attention: ChoiceEnum(ATTENTION) = setting(
         "sdpa",
-        "sdpa: torch's kernel where nobody reads the weights, keys and values of a source once for all its "
-        "beams; fairseq: as in fairseq's transformer, the last layer's weights always computed",
+        "sdpa: torch's kernel where nobody reads the weights; in generation keys and values of a source once "
+        "for all its beams, and layers laid out for few rows; fairseq: as in fairseq's transformer, the last "
+        "layer's weights always computed",
     )
     embedding_gradient: ChoiceEnum(EMBEDDING_GRADIENTS) = setting(
         "one",

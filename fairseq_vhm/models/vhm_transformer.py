@@ -35,6 +35,7 @@ from fairseq_vhm.modules.beams import Beams, beams_of
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.embedding import one_gradient, use_one_gradient
 from fairseq_vhm.modules.hierarchy import Noise
+from fairseq_vhm.modules.layout import lay_out_for_few_rows
 from fairseq_vhm.modules.pooling import pooling_mask
 from fairseq_vhm.modules.token_loss import TokenLoss
 from fairseq_vhm.names import TASKS, language_symbol, task_tag
@@ -250,6 +251,8 @@ class VHMDecoder(TransformerDecoder):
     def make_generation_fast_(self, need_attn: bool = False, **_) -> None:
         """fairseq's commands say with ``need_attn`` that they print alignments."""
         self.returns_attention |= bool(need_attn)
+        if self.shares_beams:
+            lay_out_for_few_rows(self)
 
     def predict_words(self, encoder_out: dict, target: Tensor, special: Tensor) -> Tensor:
         """How well the latents alone tell each target's words: negative log-likelihoods (B, in nats)."""
