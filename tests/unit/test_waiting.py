@@ -4,7 +4,6 @@ import traceback
 from collections import Counter
 
 import pytest
-import torch
 from test_token_loss import elbo
 from tiny import make_batch, make_dictionary, make_model
 from torch.utils._python_dispatch import TorchDispatchMode
