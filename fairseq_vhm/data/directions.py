@@ -207,7 +207,8 @@ class DirectionPairs(FairseqDataset):
     def cut_into_batches(self, numbers: np.ndarray, batching: Batching) -> list[np.ndarray]:
         """Mini-batches of some examples, each an array of numbers; which ones meet is random among equals."""
         shuffled = np.random.permutation(numbers)
-        return [shuffled[rows] for rows in pack(self.sizes[shuffled], batching)]
+        sizes = np.stack([self.source_sizes[shuffled], self.target_sizes[shuffled]], axis=1)
+        return [shuffled[rows] for rows in pack(sizes, batching)]
 
 
 class Drawn(NamedTuple):

@@ -36,7 +36,9 @@ def in_strips(sizes: np.ndarray, strips: int) -> np.ndarray:
 
 def padded_size(sizes: np.ndarray, batches: list[np.ndarray]) -> int:
     """Tokens of source and target that the batches take, pads included."""
-    return sum(len(batch) * int(sizes[batch].max(axis=0).sum()) for batch in batches)
+    counts = np.array([len(batch) for batch in batches])
+    longest = np.maximum.reduceat(sizes[np.concatenate(batches)], np.cumsum(counts) - counts, axis=0)
+    return int((counts * longest.sum(axis=1, dtype=np.int64)).sum())
 
 
 def _cut(sizes: np.ndarray, order: np.ndarray, batching: Batching) -> list[np.ndarray]:
