@@ -9,15 +9,24 @@ its own has at its peak beyond what is there before: for 1,024 places, gradients
 
 import argparse
 import json
-import statistics
-import time
+from collections.abc import Callable
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from fairseq.criterions.label_smoothed_cross_entropy import label_smoothed_nll_loss
 from fairseq.optim.adam import Adam
-from pairing import in_fresh_process, memory_now, peak_memory
+from pairing import (
+    Spread,
+    cpu_seconds,
+    in_fresh_process,
+    make_parser,
+    memory_now,
+    peak_memory,
+    prepare,
+    take_turns,
+    write_json,
+)
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fairseq_vhm.modules.embedding import one_gradient, use_one_gradient
@@ -132,50 +141,51 @@ def adam(kind, **settings):
     return kind(parameters, lr=1e-4, betas=(0.9, 0.998), **settings).step
 
 
-def in_turn(works: dict, rounds: int) -> dict[str, float]:
+def in_turn(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Median CPU seconds of each work, after a round of warm-up."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds + 1):
-        for name, work in works.items():
-            began = time.process_time()
-            work()
-            seconds[name].append(time.process_time() - began)
-    return {name: statistics.median(found[1:]) for name, found in seconds.items()}
+    numbered = {name: lambda _, work=work: work() for name, work in works.items()}
+    seconds = take_turns(numbered, rounds, cpu_seconds)
+    return {name: Spread.of(found).median for name, found in seconds.items()}
+
+
+def losses(symbols: int, rounds: int) -> dict[str, float]:
+    """Of fairseq's loss and of ours in chunks: seconds and MiB."""
+    loss = Loss(symbols)
+    works = {"fairseq": partial(loss.step, None)}
+    works |= {f"chunks of {n}": partial(loss.step, n) for n in CHUNKS}
+    found = in_turn(works, rounds)
+    for name, chunk in (("fairseq", 0), ("chunks of 256", 256)):
+        memory = in_fresh_process(__file__, "--symbols", str(symbols), "--memory", str(chunk))
+        found[f"MiB of {name}"] = round(memory["bytes"] / 2**20)
+    return found
+
+
+def lookups(symbols: int, rounds: int) -> dict[str, float]:
+    """Seconds with a gradient for each lookup, and with one for all."""
+    table = Lookups(symbols)
+    return in_turn({"each": partial(table.step, False), "one": partial(table.step, True)}, rounds)
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--symbols", type=int, nargs="+", default=[8000, 69090])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", help="write the figures here too")
     parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    prepare(given.threads)
     if given.memory is not None:
         print(json.dumps(memory_of(given.symbols[0], given.memory or None)))
         return
     figures = {}
     for symbols in given.symbols:
-        loss = Loss(symbols)
-        works = {"fairseq": lambda loss=loss: loss.step(None)}
-        works |= {f"chunks of {n}": lambda loss=loss, n=n: loss.step(n) for n in CHUNKS}
-        figures[f"loss, {symbols:,} symbols"] = in_turn(works, given.rounds)
-        for name, chunk in (("fairseq", 0), ("chunks of 256", 256)):
-            found = in_fresh_process(__file__, "--symbols", str(symbols), "--memory", str(chunk))
-            figures[f"loss, {symbols:,} symbols"][f"MiB of {name}"] = round(found["bytes"] / 2**20)
-        lookups = Lookups(symbols)
-        ways = {"each": False, "one": True}
-        works = {name: lambda lookups=lookups, way=way: lookups.step(way) for name, way in ways.items()}
-        figures[f"gradient of the embedding, {symbols:,} symbols"] = in_turn(works, given.rounds)
+        figures[f"loss, {symbols:,} symbols"] = losses(symbols, given.rounds)
+        figures[f"gradient of the embedding, {symbols:,} symbols"] = lookups(symbols, given.rounds)
     figures |= Attention.figures(given.rounds) | products(given.rounds)
-    kinds = {"fairseq": adam(Adam), "fused": adam(torch.optim.AdamW, fused=True)}
-    figures["adam"] = in_turn(kinds, given.rounds)
+    adams = {"fairseq": adam(Adam), "fused": adam(torch.optim.AdamW, fused=True)}
+    figures["adam"] = in_turn(adams, given.rounds)
     for part, found in figures.items():
         print(f"{part}: " + ", ".join(f"{name} {value:.3g}" for name, value in found.items()))
-    if given.json:
-        with open(given.json, "w", encoding="utf-8") as file:
-            json.dump({"torch": torch.__version__, **figures}, file, indent=1)
+    write_json(given.json, __file__, figures, given.threads)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.models.config import Settings, setting
 from fairseq_vhm.models.initialisation import goes_on
 from fairseq_vhm.models.task_decoders import TaskDecoders
-from fairseq_vhm.models.vhm_transformer import VHMDecoder, VHMEncoder, VHMTransformerModel
+from fairseq_vhm.models.vhm_decoder import VHMDecoder
+from fairseq_vhm.models.vhm_encoder import VHMEncoder
+from fairseq_vhm.models.vhm_transformer import VHMTransformerModel
 from fairseq_vhm.modules.lexicon import Candidates, Lexicon
 from fairseq_vhm.modules.translation import (
     STRATEGIES,

@@ -26,7 +26,8 @@ from torch.nn.functional import leaky_relu, softplus
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import ExtraLoss
 from fairseq_vhm.models.config import Settings, VHMConfig, setting
-from fairseq_vhm.models.vhm_transformer import VHMEncoder, VHMTransformerModel
+from fairseq_vhm.models.vhm_encoder import VHMEncoder
+from fairseq_vhm.models.vhm_transformer import VHMTransformerModel
 from fairseq_vhm.modules import masked_mean
 
 CROSS_LINGUAL = ("cls", "mt")

@@ -1,264 +1,34 @@
 """VHM: a Transformer whose decoder states meet latent variables (Liang et al., ACL 2022).
 
-The encoder, shared by all tasks, encodes sources and, in training only, targets; its pooled states give
-the latents (:mod:`fairseq_vhm.modules.hierarchy`).  The latents that enter the decoder travel in
-``encoder_out`` so that fairseq's generator computes them once a sentence and reorders them with its
-beams.  With ``--latents none`` this is the paper's MT-MS-CLS.
+How :mod:`~fairseq_vhm.models.vhm_encoder` and :mod:`~fairseq_vhm.models.vhm_decoder` become a model: built,
+loaded, trained.  With ``--latents none`` this is the paper's MT-MS-CLS.
 """
 
 from argparse import Namespace
-from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from functools import partial
 
-import torch
 from fairseq.models import register_model
-from fairseq.models.transformer import (
-    TransformerConfig,
-    TransformerDecoder,
-    TransformerEncoder,
-    TransformerModel,
-)
+from fairseq.models.transformer import TransformerConfig, TransformerModel
 from torch import Tensor
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.latent import ExtraLoss, LatentBundle
+from fairseq_vhm.latent import ExtraLoss
 from fairseq_vhm.models.config import VHMConfig
 from fairseq_vhm.models.initialisation import goes_on, initialise
-from fairseq_vhm.models.pretrained import PRETRAINING_SYMBOLS, without_pretraining_symbols
+from fairseq_vhm.models.pretrained import without_pretraining_symbols
 from fairseq_vhm.models.task_decoders import TaskDecoders
-from fairseq_vhm.modules import LatentFusion, LatentHierarchy, masked_mean
-from fairseq_vhm.modules.attention import BEAMS, kernel_for, use_sdpa
-from fairseq_vhm.modules.bag_of_words import BagOfWords, bag_of_words_nll
-from fairseq_vhm.modules.beams import Beams, beams_of
+from fairseq_vhm.models.vhm_decoder import VHMDecoder
+from fairseq_vhm.models.vhm_encoder import VHMEncoder
+from fairseq_vhm.modules.attention import kernel_for, use_sdpa
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.embedding import one_gradient, use_one_gradient
 from fairseq_vhm.modules.hierarchy import Noise
-from fairseq_vhm.modules.layout import lay_out_for_few_rows
-from fairseq_vhm.modules.pooling import pooling_mask
 from fairseq_vhm.modules.token_loss import TokenLoss
-from fairseq_vhm.names import TASKS, language_symbol, task_tag
+from fairseq_vhm.names import TASKS
 
 BAG_OF_WORDS = "bag_of_words"
-NO_LAYER = -1
-
-
-def build_hierarchy(config: VHMConfig, width: int) -> LatentHierarchy | None:
-    """The latents that the settings ask for, or ``None`` for ``--latents none``."""
-    if not config.latent_names:
-        return None
-    return LatentHierarchy(
-        width,
-        config.latent_dim,
-        config.latent_names,
-        hierarchical=not config.no_hierarchy,
-        network={
-            "layers": config.latent_mlp_layers,
-            "hidden": config.hidden,
-            "head": config.latent_head,
-        },
-        noise=config.latent_noise,
-        cls_prior_locals=config.cls_prior_locals,
-        local_decoder_latents=config.latent_projection != "none",
-    )
-
-
-def decoder_inputs(
-    config: VHMConfig, hierarchy: LatentHierarchy | None, tasks: Sequence[str] = TASKS
-) -> dict[str, int]:
-    """The joint width of the latents that enter the decoder of each of ``tasks`` which has any."""
-    if hierarchy is None:
-        return {}
-    latents = {task: hierarchy.decoder_latents(task) for task in tasks}
-    return {task: config.latent_dim * len(names) for task, names in latents.items() if names}
-
-
-def build_fusion(config: VHMConfig, width: int, inputs: dict[str, int]) -> LatentFusion | None:
-    """Eq. 8 for each task whose decoder meets latents; ``None`` where none does."""
-    if not inputs:
-        return None
-    sharing = "task" if config.latent_projection == "none" else config.latent_projection
-    return LatentFusion(
-        width, inputs, sharing, config.latent_activation, config.latent_projection_init
-    )
-
-
-def shares_beams(config: VHMConfig, args: Namespace) -> bool:
-    """Whether the beams of a sentence keep its states once."""
-    return config.attention == "sdpa" and not args.cross_self_attention
-
-
-class VHMEncoder(TransformerEncoder):
-    """fairseq's encoder with the latents of its input.
-
-    ``encoder_out`` gains ``latent`` (list of one (B x D) tensor, the joined latents of this task's
-    decoder; empty without any), ``task`` and ``bundle`` (a :class:`LatentBundle`).
-    """
-
-    def __init__(self, args: Namespace, dictionary, embed_tokens):
-        super().__init__(args, dictionary, embed_tokens)
-        config = VHMConfig.of(args)
-        self.pooling = config.latent_pooling
-        self.target_gradient = not config.no_target_gradient
-        self.shares_beams = shares_beams(config, args)
-        self.hierarchy = build_hierarchy(config, embed_tokens.embedding_dim)
-        languages = (getattr(args, "langs", None) or "").split(",")
-        marks = [*map(task_tag, TASKS), *map(language_symbol, languages)]
-        ids = [dictionary.eos(), *map(dictionary.index, marks)]
-        special = [i for i in ids if i != dictionary.unk()]
-        self.register_buffer("special_tokens", torch.tensor(special), persistent=False)
-        if more := getattr(dictionary, "pretraining_symbols", 0):
-            self.register_buffer(PRETRAINING_SYMBOLS, torch.tensor(more))  # a checkpoint remembers it
-
-    def forward(
-        self,
-        src_tokens: Tensor,
-        src_lengths: Tensor | None = None,
-        return_all_hiddens: bool = False,
-        token_embeddings: Tensor | None = None,
-        task: str = "cls",
-        target: Tensor | None = None,
-        summary: Tensor | None = None,
-        latent_noise: Noise | None = None,
-        encoded: dict | None = None,
-    ) -> dict:
-        """Encode a batch and infer its latents.
-
-        Args:
-            src_tokens: (B x T).
-            task: the batch's task, ``cls``, ``mt`` or ``ms``; one of pre-training meets no latents.
-            target: (B x T') tokens of the target: latents are then drawn from their posteriors.
-            summary: (B x T'') source-language summaries of a CLS batch (``--cls-local-target summary``).
-            latent_noise: name -> (B x D) standard normal noise for draws from the priors; without it
-                (and without a target) each latent is its prior's mean.
-            encoded: what another task's batch of the same sources was encoded to; its states serve again.
-        """
-        if encoded is None:
-            out = super().forward(src_tokens, src_lengths, return_all_hiddens, token_embeddings)
-        else:
-            out = dict(encoded)
-        bundle = LatentBundle()
-        if self.hierarchy is not None and task in TASKS:
-            h_x = self._pool(out, src_tokens)
-            if target is None:
-                bundle = self.hierarchy.infer(h_x, task, latent_noise)
-            else:
-                h_y = self._encode_and_pool(target)
-                bundle = self.hierarchy(h_x, h_y, task, self._views(h_x, h_y, summary))
-        joined = [bundle[name].z for name in bundle.decoder_latents]
-        out["latent"] = [torch.cat(joined, dim=-1)] if joined else []
-        out["task"] = [task]
-        out["bundle"] = bundle
-        return out
-
-    def _views(self, h_x: Tensor, h_y: Tensor, summary: Tensor | None) -> dict | None:
-        """MT reads (summary, Y) and MS reads (X, summary), where there is a summary."""
-        if summary is None:
-            return None
-        h_s = self._encode_and_pool(summary)
-        return {"mt": (h_s, h_y), "ms": (h_x, h_s)}
-
-    def _encode_and_pool(self, tokens: Tensor) -> Tensor:
-        """h of targets and summaries; with ``--no-target-gradient`` the encoder learns nothing from them."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.target_gradient):
-            return self._pool(super().forward(tokens), tokens)
-
-    def _pool(self, out: dict, tokens: Tensor) -> Tensor:
-        mask = pooling_mask(tokens, self.pooling, self.padding_idx, self.special_tokens)
-        return masked_mean(out["encoder_out"][0], mask)
-
-    def reorder_encoder_out(self, encoder_out: dict, new_order: Tensor) -> dict:
-        """Beams carry the latent of their own sentence, and share its states where they stand together.
-
-        ``latent`` has one row a hypothesis; the rest has one a sentence, of ``beams`` hypotheses each.
-        """
-        sentences, beams = new_order, 1
-        if self.shares_beams:
-            count = encoder_out["encoder_out"][0].size(1)
-            sentences, beams = beams_of(new_order, count, encoder_out.get("beams", 1))
-        reordered = dict(encoder_out)
-        if sentences is not None:  # fairseq drops keys that it does not know
-            reordered = super().reorder_encoder_out(encoder_out, sentences)
-        reordered["beams"] = beams
-        reordered["latent"] = [z.index_select(0, new_order) for z in encoder_out["latent"]]
-        reordered["task"] = encoder_out["task"]
-        return reordered
-
-
-class VHMDecoder(TransformerDecoder):
-    """fairseq's decoder of ``tasks`` with Eq. 8 between its last layer and the output projection.
-
-    The last layer's attention to the source is handed out where ``returns_attention``.
-    """
-
-    reads_attention = False  # whether the decoder itself is in need of it
-
-    def __init__(
-        self, args: Namespace, dictionary, embed_tokens, tasks: Sequence[str] = TASKS, **kwargs
-    ):
-        super().__init__(args, dictionary, embed_tokens, **kwargs)
-        config = VHMConfig.of(args)
-        self.returns_attention = self.reads_attention or config.attention == "fairseq"
-        self.shares_beams = shares_beams(config, args)
-        inputs = decoder_inputs(config, build_hierarchy(config, self.embed_dim), tasks)
-        self.fusion = build_fusion(config, self.output_embed_dim, inputs)
-        wanted = inputs and config.bag_of_words_weight
-        self.bag_of_words = BagOfWords(self.output_embed_dim, inputs) if wanted else None
-        for layer_norm in (m for m in self.modules() if hasattr(m, "eps")):
-            layer_norm.eps = config.decoder_norm_eps
-
-    def extract_features(
-        self,
-        prev_output_tokens: Tensor,
-        encoder_out: dict | None,
-        incremental_state: dict | None = None,
-        full_context_alignment: bool = False,
-        alignment_layer: int | None = None,
-        alignment_heads: int | None = None,
-    ):
-        """Decoder states after Eq. 8 (B x T x C), and fairseq's extra outputs."""
-        if alignment_layer is None and not self.returns_attention:
-            alignment_layer = NO_LAYER
-        if incremental_state is not None and encoder_out and self.shares_beams:
-            self._step(incremental_state, encoder_out, prev_output_tokens[:, -1])
-        x, extra = super().extract_features(
-            prev_output_tokens,
-            encoder_out,
-            incremental_state,
-            full_context_alignment,
-            alignment_layer,
-            alignment_heads,
-        )
-        if encoder_out and self.fusion is not None:
-            latent = encoder_out["latent"][0] if encoder_out["latent"] else None
-            x = self.fusion(x, latent, encoder_out["task"][0])
-        return x, extra
-
-    def _step(self, incremental_state: dict, encoder_out: dict, tokens: Tensor) -> None:
-        """Tell the attention of all layers which rows (B') there are."""
-        beams = self.get_incremental_state(incremental_state, BEAMS) or Beams()
-        beams.step(encoder_out["encoder_out"][0], tokens.eq(self.padding_idx))
-        self.set_incremental_state(incremental_state, BEAMS, beams)
-        incremental_state[BEAMS] = beams
-
-    def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
-        """Go on with the rows ``new_order``, to which ``encoder_out`` is reordered too."""
-        beams = self.get_incremental_state(incremental_state, BEAMS)
-        if beams is not None:
-            beams.reorder(new_order)
-
-    def make_generation_fast_(self, need_attn: bool = False, **_) -> None:
-        """fairseq's commands say with ``need_attn`` that they print alignments."""
-        self.returns_attention |= bool(need_attn)
-        if self.shares_beams:
-            lay_out_for_few_rows(self)
-
-    def predict_words(self, encoder_out: dict, target: Tensor, special: Tensor) -> Tensor:
-        """How well the latents alone tell each target's words: negative log-likelihoods (B, in nats)."""
-        features = self.bag_of_words(encoder_out["latent"][0], encoder_out["task"][0])
-        words = target.ne(self.padding_idx) & ~torch.isin(target, special)
-        return bag_of_words_nll(self.output_layer(features), target, words)
 
 
 @register_model("vhm_transformer")

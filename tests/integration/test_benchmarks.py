@@ -156,6 +156,7 @@ def test_what_cannot_be_run_is_one_clear_line(forked, flags, said):
         ("data.py", ["--pairs", 60, "--rounds", 1, "--size", "tiny", "--share", 1e-4], "multistage"),
         ("score.py", ["--outputs", 10, "--rounds", 1], "rouge"),
         ("growth.py", ["--only", "directions"], "us_per_update"),
+        ("parts.py", ["--symbols", 50, "--rounds", 1], "gradient of the embedding, 50 symbols"),
     ],
 )
 def test_the_other_benchmarks_print_a_table_and_write_their_figures(forked, tmp_path, script, flags, told):
