@@ -20,9 +20,10 @@ BEAMS = "beams"
 """Where a decoder that works by :class:`Beams` puts them in the incremental state."""
 KEY, VALUE, PADDING = "prev_key", "prev_value", "prev_key_padding_mask"
 """fairseq's names in its cache."""
-SHORT = 128
-"""Up to so many tokens, in 16 bits on a CPU, torch's fused kernel, forward and backward, takes up to thrice
-as long as plain products (torch 2.13; ``benchmarks/parts.py``)."""
+SHORT, SHORT_IN_MEDIUM = 128, 256
+"""Up to so many tokens torch's fused kernel on a CPU, forward and backward, takes longer than plain products:
+in 16 bits up to thrice, with float32 products of ``medium`` precision up to ten times as long (torch 2.13;
+``benchmarks/parts.py``)."""
 
 
 class ScaledDotProductAttention(MultiheadAttention):
@@ -145,8 +146,12 @@ def kernel_for(weight: Tensor, longest: int) -> AbstractContextManager:
         weight: of the model, for its kind and place.
         longest: tokens of the longest text.
     """
-    sixteen_bits = weight.dtype in (torch.bfloat16, torch.float16)
-    slow = weight.device.type == "cpu" and sixteen_bits and longest <= SHORT and torch.is_grad_enabled()
+    if weight.device.type != "cpu" or not torch.is_grad_enabled():
+        return nullcontext()
+    if weight.dtype in (torch.bfloat16, torch.float16):
+        slow = longest <= SHORT
+    else:
+        slow = torch.get_float32_matmul_precision() == "medium" and longest <= SHORT_IN_MEDIUM
     return sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
 
 

@@ -16,6 +16,8 @@ from fairseq_vhm.data.pretraining import MONO, PRETRAINING_TASKS, TEXTS
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import LATENT_INFERENCE
 
+MATMUL_PRECISIONS = ("highest", "high", "medium")
+"""torch's names (``torch.set_float32_matmul_precision``), the first of them its own default."""
 MOST_MASKED = 0.4  # by mlm: what the decoder writes, masks included, is then no longer than the text
 
 
@@ -50,6 +52,11 @@ class MiniBatchConfig(FairseqDataclass):
     )
     latent_samples: int = flag(
         1, "draws of the latents at generation; the best by model score first (with --nbest: all)"
+    )
+    matmul_precision: ChoiceEnum(MATMUL_PRECISIONS) = flag(
+        "highest",
+        "float32 matrix products of training updates: highest, high (TF32 on GPUs) or medium (also bfloat16 "
+        "products, summed in float32, on CPUs that have them)",
     )
     seed: int = II("common.seed")
     fp16: bool = II("common.fp16")

@@ -1,7 +1,8 @@
 """What the tasks share: steps of several mini-batches, their seeds, validation, draws of the latents."""
 
 import zlib
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from fairseq import utils
@@ -126,7 +127,8 @@ class MiniBatchTask(FairseqTask):
         for batch in (*others, last):
             utils.set_torch_seed(self._seed_of(batch))
             alone = nullcontext() if batch is last else _without_exchange(model)
-            with alone, torch.amp.autocast("cuda", enabled=isinstance(optimizer, AMPOptimizer)):
+            amp = torch.amp.autocast("cuda", enabled=isinstance(optimizer, AMPOptimizer))
+            with alone, amp, float32_products(self.cfg.matmul_precision):
                 loss, size, log = criterion(model, batch)
                 if ignore_grad:
                     loss = loss * 0
@@ -211,6 +213,20 @@ class MiniBatchTask(FairseqTask):
             return
         for draw in range(self.cfg.latent_samples):
             yield latent_noise(src_tokens, self.target_dictionary.pad(), sizes, self.cfg.seed, draw)
+
+
+@contextmanager
+def float32_products(precision: str) -> Iterator[None]:
+    """In it float32 matrix products are as exact as torch means by ``highest``, ``high`` or ``medium``.
+
+    Parameters, gradients and all that is no product (softmax, norms, KL, the optimizer) stay in float32.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(str(precision))  # a choice of fairseq's flags is no plain text
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def problem_of(line: str) -> str | None:
