@@ -11,6 +11,7 @@ import argparse
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fairseq_vhm.modules.embedding import one_gradient, use_one_gradient
 from fairseq_vhm.modules.token_loss import TokenLoss
+from fairseq_vhm.tasks.training import float32_products
 
 WIDTH, SENTENCES, PLACES = 512, 64, 17
 CHUNKS = (64, 128, 256, 512)
@@ -84,29 +86,31 @@ class Lookups:
 
 
 class Attention:
-    """Self-attention of so many tokens in bfloat16, forward and backward; as many words in each case."""
+    """Self-attention of so many tokens, forward and backward; as many words in each case."""
 
     HEADS, WORDS = 8, 3200
     LENGTHS = (20, 50, 100, 200, 400)
+    KINDS = {"bf16": (torch.bfloat16, "highest"), "medium float32": (torch.float32, "medium")}
+    KERNELS = {"fused": SDPBackend.FLASH_ATTENTION, "products": SDPBackend.MATH}
 
-    def __init__(self, length: int):
+    def __init__(self, length: int, kind: str):
         torch.manual_seed(1)
+        dtype, self.precision = self.KINDS[kind]
         shape = (self.WORDS // length, self.HEADS, length, WIDTH // self.HEADS)
-        self.states = [torch.randn(shape, dtype=torch.bfloat16, requires_grad=True) for _ in range(3)]
+        self.states = [torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(3)]
 
     def step(self, kernel: SDPBackend) -> None:
-        with sdpa_kernel(kernel):
+        with sdpa_kernel(kernel), float32_products(self.precision):
             F.scaled_dot_product_attention(*self.states).sum().backward()
 
     @classmethod
     def figures(cls, rounds: int) -> dict[str, dict[str, float]]:
         """CPU seconds of torch's fused kernel and of plain products, by length."""
-        kernels = {"fused": SDPBackend.FLASH_ATTENTION, "products": SDPBackend.MATH}
         found = {}
-        for length in cls.LENGTHS:
-            one = cls(length)
-            works = {name: partial(one.step, kernel) for name, kernel in kernels.items()}
-            found[f"attention in bf16, {length} tokens"] = in_turn(works, rounds)
+        for kind, length in product(cls.KINDS, cls.LENGTHS):
+            one = cls(length, kind)
+            works = {name: partial(one.step, kernel) for name, kernel in cls.KERNELS.items()}
+            found[f"attention in {kind}, {length} tokens"] = in_turn(works, rounds)
         return found
 
 

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 import sacrebleu
+import torch
 from commands import REPOSITORY, decoding, difference, hypotheses, learned, logged, printed, read, training
 from tensorboardX.proto.event_pb2 import Event
 
@@ -210,3 +211,16 @@ def test_half_precision_trains(toy_data, forked, tmp_path, precision):
     updates = logged(process, "train_inner")
     assert updates[-1]["num_updates"] == 4
     assert updates[-1]["nll_loss"] < updates[0]["nll_loss"]
+
+
+def test_products_in_bfloat16_train_parameters_in_float32(toy_data, forked, tmp_path):
+    """Losses as good as in full, from other products where the processor has them in bfloat16."""
+    runs, states = [], []
+    for precision in ("highest", "medium"):
+        flags = ["--matmul-precision", precision]
+        process = forked("fairseq-train", *training(toy_data, tmp_path / precision, *flags, updates=4))
+        runs.append([update["loss"] for update in logged(process, "train_inner")])
+        states.append(learned(tmp_path / precision / "checkpoint_last.pt"))
+    assert runs[0] == pytest.approx(runs[1], rel=0.01)
+    assert {one.dtype for one in states[1]["model"].values() if one.is_floating_point()} == {torch.float32}
+    assert bool(difference(*states)) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
