@@ -5,7 +5,7 @@ do, and the tasks take turns with the thirds; so all rounds are about the same w
 Words are drawn at random: the cost of a step does not depend on what they are.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -53,9 +53,6 @@ class Shape:
         for flag, value in (("--sentences", self.sentences), ("--rounds", self.rounds)):
             if value < 1:
                 raise UserError(f"{flag} {value}: give at least 1")
-
-    def with_warm_up(self, rounds: int) -> "Shape":
-        return replace(self, rounds=self.rounds + rounds)
 
 
 class Material:
