@@ -2,7 +2,16 @@
 
 from argparse import Namespace
 
-from fairseq_vhm.compat import batching, checkpoints, encoding, errors, ngrams, processes, warnings
+from fairseq_vhm.compat import (
+    batching,
+    checkpoints,
+    encoding,
+    errors,
+    ngrams,
+    non_finite,
+    processes,
+    warnings,
+)
 from fairseq_vhm.compat.arguments import refuse_what_would_go_wrong_later
 from fairseq_vhm.compat.precision import bf16_is_not_tpu
 
@@ -17,6 +26,7 @@ def apply() -> None:
     processes.let_ddp_run_on_cpu()
     encoding.keep_broken_bytes()
     ngrams.mend_ngrams()
+    non_finite.let_tasks_decide()
     errors.install()
 
 

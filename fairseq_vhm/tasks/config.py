@@ -16,6 +16,7 @@ from fairseq_vhm.data.pretraining import MONO, PRETRAINING_TASKS, TEXTS
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import LATENT_INFERENCE
 
+NON_FINITE = ("stop", "skip")
 MOST_MASKED = 0.4  # by mlm: what the decoder writes, masks included, is then no longer than the text
 
 
@@ -51,11 +52,19 @@ class MiniBatchConfig(FairseqDataclass):
     latent_samples: int = flag(
         1, "draws of the latents at generation; the best by model score first (with --nbest: all)"
     )
+    non_finite: ChoiceEnum(NON_FINITE) = flag(
+        "stop",
+        "at a loss or gradient that is NaN or infinite: stop, or skip the update; either names the term, the "
+        "task and the sentences",
+    )
+    non_finite_limit: int = flag(10, "so many updates in a row are not skipped: the run stops")
     seed: int = II("common.seed")
     fp16: bool = II("common.fp16")
     bf16: bool = II("common.bf16")
     train_subset: str = II("dataset.train_subset")
     update_freq: List[int] = II("optimization.update_freq")
+    best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
+    maximize_best_checkpoint_metric: bool = II("checkpoint.maximize_best_checkpoint_metric")
     dataset_impl: Optional[ChoiceEnum(get_available_dataset_impl())] = II("dataset.dataset_impl")
 
 
@@ -222,6 +231,8 @@ def check_shared(config: MiniBatchConfig) -> None:
             f"--latent-samples {config.latent_samples} needs --latent-inference sample: "
             "the mean is the same every time"
         )
+    if config.non_finite_limit < 1:
+        raise UserError(f"--non-finite-limit {config.non_finite_limit}: give at least 1")
     _check_aggressive(config)
 
 
