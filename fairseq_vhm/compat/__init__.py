@@ -13,7 +13,7 @@ from fairseq_vhm.compat import (
     warnings,
 )
 from fairseq_vhm.compat.arguments import refuse_what_would_go_wrong_later
-from fairseq_vhm.compat.precision import bf16_is_not_tpu
+from fairseq_vhm.compat.precision import mend_precision
 
 __all__ = ["apply", "mend_arguments"]
 
@@ -32,6 +32,6 @@ def apply() -> None:
 
 def mend_arguments(args: Namespace) -> None:
     """What is to be mended in the command line; architectures are the last to see it before a run."""
-    bf16_is_not_tpu(args)
+    mend_precision(args)
     processes.mend_processes(args)
     refuse_what_would_go_wrong_later(args)

@@ -3,17 +3,24 @@ stack trace, and names neither the task nor the sentences.  A task that has ``no
 
 Where fairseq waits for the gradient's norm anyway it is brought to the host, once: fairseq's own questions
 after that cost nothing.  Overflows under the loss scale of ``--fp16`` and ``--amp`` stay fairseq's, until
-the scale is at its minimum.
+the scale is at its minimum; on a CPU, where fairseq would look for a GPU after one, they are ended here.
 
 Delete when ``fairseq.trainer.Trainer.train_step`` lets a task decide about a ``FloatingPointError``.
 """
 
-import functools
+import logging
+from functools import partial, wraps
 
 import torch
 from fairseq import checkpoint_utils
 from fairseq.logging import metrics
 from fairseq.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+class ScaledOverflow(Exception):
+    """Of an update under the loss scale, which is lower by now."""
 
 
 class NonFiniteGradient(Exception):
@@ -26,15 +33,22 @@ class NonFiniteGradient(Exception):
 def _raising(clip_grad_norm):
     """Wrap ``Trainer.clip_grad_norm``: the norm on the host, if it is finite."""
 
-    @functools.wraps(clip_grad_norm)
+    @wraps(clip_grad_norm)
     def clip_or_raise(trainer: Trainer, max_norm: float) -> torch.Tensor:
         if not hasattr(trainer.task, "non_finite"):
             return clip_grad_norm(trainer, max_norm)
+        amp, clip = trainer.cfg.common.amp, partial(clip_grad_norm, trainer)
+        if amp and not trainer.cuda:  # its loss scale is off there, and asked for all the same
+            amp, clip = False, trainer.optimizer.fp32_optimizer.clip_grad_norm
         try:
-            norm = clip_grad_norm(trainer, max_norm).cpu()
+            norm = clip(max_norm).cpu()
         except FloatingPointError as error:
             raise NonFiniteGradient(str(error)) from error
-        if not trainer.cfg.common.amp and not torch.isfinite(norm):
+        except OverflowError as error:
+            if trainer.cuda:
+                raise
+            raise ScaledOverflow(str(error)) from error
+        if not amp and not torch.isfinite(norm):
             raise NonFiniteGradient
         return norm
 
@@ -44,10 +58,14 @@ def _raising(clip_grad_norm):
 def _deciding(train_step):
     """Wrap ``Trainer.train_step``; an update that is skipped has no logging output, as one that overflows."""
 
-    @functools.wraps(train_step)
+    @wraps(train_step)
     def step_or_decide(trainer: Trainer, samples: list, raise_oom: bool = False) -> dict | None:
         try:
             return train_step(trainer, samples, raise_oom)
+        except ScaledOverflow as error:
+            trainer.zero_grad()
+            logger.info(f"gradient overflow: no update, {error}")
+            return None
         except NonFiniteGradient as error:
             trainer.zero_grad()
             trainer.task.non_finite.decide(trainer, samples, str(error))
@@ -59,7 +77,7 @@ def _deciding(train_step):
 def _refusing(save_checkpoint):
     """Wrap ``save_checkpoint``, which all ranks call: NaN in the parameters replaces no good checkpoint."""
 
-    @functools.wraps(save_checkpoint)
+    @wraps(save_checkpoint)
     def save_or_refuse(cfg, trainer: Trainer, epoch_itr, val_loss):
         if hasattr(trainer.task, "non_finite"):
             trainer.task.non_finite.check_parameters(trainer.get_model(), trainer.get_num_updates())

@@ -84,7 +84,8 @@ def test_the_run_stops_and_names_update_task_term_module_and_sentence(stops_and_
     assert batch, cause
     assert "7" in batch[1].split(", ")
     updates = [re.sub(r"checkpoint_\d+_", "", name) for name in stops_and_goes_on["saved"]]
-    assert sorted(updates) == [*(f"{n}.pt" for n in range(4, update)), "checkpoint_last.pt"]  # 3 ends an epoch
+    since = 4  # 3 is the end of an epoch
+    assert sorted(updates) == [*(f"{n}.pt" for n in range(since, update)), "checkpoint_last.pt"]
 
 
 def test_it_goes_past_it_with_skip_and_counts(stops_and_goes_on):
@@ -112,7 +113,7 @@ def test_a_skipped_update_changes_nothing(stops_and_goes_on, tmp_path):
 def test_so_many_updates_in_a_row_are_not_skipped(data, altered, forked, tmp_path):
     bias = "encoder.hierarchy.posterior.mt.std.2.bias"
     altered(tmp_path / "checkpoint_last.pt", **{bias: (slice(None), 1e30)})
-    flags = (*KEPT, "--non-finite", "skip", "--non-finite-limit", 3)
+    flags = (*KEPT, "--amp", "--reset-optimizer", "--non-finite", "skip", "--non-finite-limit", 3)
     process = forked("fairseq-train", *training(data, tmp_path, *flags, updates=20), fails=True)
     assert len(skipped(process)) == 2
     update, cause = stopped(process)
@@ -155,3 +156,20 @@ def test_parameters_that_are_not_finite_replace_no_checkpoint(data, rare_is_huge
     message = error_of(forked("fairseq-train", *arguments, fails=True))
     assert "encoder.embed_tokens.weight of the model is NaN or infinite: no checkpoint was written" in message
     assert last.read_bytes() == before and list(tmp_path.iterdir()) == [last]
+
+
+def test_an_overflow_under_the_loss_scale_of_fp16_is_no_fault(data, forked, tmp_path):
+    """A scale of 2^24 is too large for float16: it is halved until it is not, and the run goes on."""
+    flags = (*KEPT, "--fp16", "--fp16-init-scale", 2**24)
+    process = forked("fairseq-train", *training(data, tmp_path, *flags, updates=3))
+    scales = re.findall(r"gradient overflow: no update, setting loss scale to: (\S+)", process.stdout)
+    assert [float(scale) for scale in scales] == [2.0**n for n in range(23, 23 - len(scales), -1)]
+    assert scales and [log["num_updates"] for log in logged(process, "train_inner")] == [1, 2, 3]
+    assert not skipped(process)
+
+
+def test_a_loss_that_is_nan_at_the_least_scale_of_fp16_stops_the_run(data, altered, forked, tmp_path):
+    altered(tmp_path / "start.pt", **{"decoder.output_projection.weight": (slice(None), 6e4)})
+    flags = (*KEPT, "--fp16", "--min-loss-scale", 32, "--finetune-from-model", tmp_path / "start.pt")
+    _, cause = stopped(forked("fairseq-train", *training(data, tmp_path, *flags, updates=3), fails=True))
+    assert cause.startswith("the NLL is nan for id ") and "Minimum loss scale reached (32" in cause
