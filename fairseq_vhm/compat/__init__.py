@@ -2,9 +2,18 @@
 
 from argparse import Namespace
 
-from fairseq_vhm.compat import batching, checkpoints, encoding, errors, ngrams, processes, warnings
+from fairseq_vhm.compat import (
+    batching,
+    checkpoints,
+    encoding,
+    errors,
+    ngrams,
+    non_finite,
+    processes,
+    warnings,
+)
 from fairseq_vhm.compat.arguments import refuse_what_would_go_wrong_later
-from fairseq_vhm.compat.precision import bf16_is_not_tpu
+from fairseq_vhm.compat.precision import mend_precision
 
 __all__ = ["apply", "mend_arguments"]
 
@@ -17,11 +26,12 @@ def apply() -> None:
     processes.let_ddp_run_on_cpu()
     encoding.keep_broken_bytes()
     ngrams.mend_ngrams()
+    non_finite.let_tasks_decide()
     errors.install()
 
 
 def mend_arguments(args: Namespace) -> None:
     """What is to be mended in the command line; architectures are the last to see it before a run."""
-    bf16_is_not_tpu(args)
+    mend_precision(args)
     processes.mend_processes(args)
     refuse_what_would_go_wrong_later(args)

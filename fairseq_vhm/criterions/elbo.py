@@ -17,6 +17,7 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from fairseq_vhm.criterions.collapse import CollapseWatch
+from fairseq_vhm.criterions.faults import Fault, first_fault, watched
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import LATENTS, ExtraLoss, KLSchedule, LatentBundle, free_bits
 from fairseq_vhm.latent.annealing import KL_SCHEDULES
@@ -112,19 +113,54 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         options = {}
         in_chunks = self.loss_chunk and reduce and not self.report_accuracy
         if in_chunks and getattr(model, "takes_token_loss", False):
-            options["token_loss"] = TokenLoss(
-                self.eps, self.padding_idx, self.loss_chunk, self.ignore_prefix_size
-            )
-        partner = sample.get("partner")
-        if partner is not None:
-            options["partner"] = {**partner["net_input"], "target": partner["target"]}
-        net_output = model(**sample["net_input"], target=sample["target"], **options)
+            options["token_loss"] = self._token_loss
+        net_output, partner = self._put_out(model, sample, options)
         loss, size, log = self._of_task(model, sample, net_output, reduce)
         if partner is not None:
             more = self._of_task(model, partner, net_output[1]["partner"], reduce)
             loss, size = loss + more[0], size + more[1]
             log = {key: value + more[2][key] for key, value in log.items()}
         return loss, size, log
+
+    @property
+    def _token_loss(self) -> TokenLoss:
+        chunk = self.loss_chunk or ElboCriterionConfig.loss_chunk
+        return TokenLoss(self.eps, self.padding_idx, chunk, self.ignore_prefix_size)
+
+    @staticmethod
+    def _put_out(model, sample: dict, options: dict) -> tuple[tuple, dict | None]:
+        """What the model puts out on a sample, and the sample's partner."""
+        partner = sample.get("partner")
+        if partner is not None:
+            options = {**options, "partner": {**partner["net_input"], "target": partner["target"]}}
+        return model(**sample["net_input"], target=sample["target"], **options), partner
+
+    @torch.no_grad()
+    def fault(self, model, sample: dict) -> tuple[dict, Fault] | None:
+        """The first term of a mini-batch that is not finite, and the sample (or its partner) that it is of.
+
+        It draws the random numbers that :meth:`forward` draws, and keeps no gradient.
+        """
+        options = {}
+        if getattr(model, "takes_token_loss", False):
+            options["token_loss"] = self._token_loss.by_sentence
+        with watched(model) as modules:
+            net_output, partner = self._put_out(model, sample, options)
+        outputs = [(sample, net_output)]
+        if partner is not None:
+            outputs.append((partner, net_output[1]["partner"]))
+        for one, (out, extra) in outputs:
+            token_loss = self._loss_of_sentences(model, one, (out, extra))
+            if fault := first_fault(extra["latents"], token_loss, extra.get("losses", {})):
+                return one, fault.beginning_in(modules)
+        return None
+
+    def _loss_of_sentences(self, model, sample: dict, net_output: tuple) -> Tensor:
+        """The NLL (B) with its label smoothing."""
+        if isinstance(net_output[0], Summed):
+            return net_output[0].loss
+        loss, _ = self.compute_loss(model, net_output, sample, reduce=False)
+        return loss.view(len(sample["target"]), -1).sum(dim=1)
 
     def _of_task(self, model, sample: dict, net_output: tuple, reduce: bool):
         """:meth:`forward` of what the model put out on a sample."""

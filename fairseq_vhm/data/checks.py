@@ -22,6 +22,7 @@ _MAGIC = MMapIndexedDataset.Index._HDR_MAGIC
 _HEADER = struct.Struct("<9sQBQ")  # magic, version, code of the ids' type, number of texts
 _SCAN_WHOLE = 1 << 28  # bytes; larger files are sampled for ids beyond the dictionary
 _SAMPLES = 4096
+_NAMED = 3  # lines
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class BinarisedText:
     prefix: str
     sizes: np.ndarray
     dtype: np.dtype
+
+    def empty_lines(self) -> np.ndarray:
+        """Numbers, from 1, of the lines that hold nothing but EOS."""
+        return np.flatnonzero(self.sizes <= 1) + 1
 
     def largest_id(self) -> int:
         """The largest token id (in files beyond 256 MiB: of 4,096 texts spread over the file)."""
@@ -84,7 +89,7 @@ def read_binarised(prefix: str) -> BinarisedText | None:
 
 
 def check_pair(source_prefix: str, target_prefix: str, dictionary_size: int, dictionary: str) -> None:
-    """Check both sides of a split, their equal length, and that the dictionary covers them.
+    """Check both sides of a split: equal length, a dictionary that covers them, no empty source.
 
     Raises:
         UserError: names the file and the remedy.
@@ -99,6 +104,12 @@ def check_pair(source_prefix: str, target_prefix: str, dictionary_size: int, dic
         )
     for side in (source, target):
         _check_ids(side, dictionary_size, dictionary)
+    if len(empty := source.empty_lines()):
+        raise UserError(
+            f"{source_prefix}.bin: {_lines(empty)} without a token: an empty document has no summary; "
+            f"take such lines out of both sides of the text and {AGAIN}"
+        )
+    _warn_of_empty(target)
 
 
 def check_text(prefix: str, dictionary_size: int, dictionary: str) -> None:
@@ -109,6 +120,7 @@ def check_text(prefix: str, dictionary_size: int, dictionary: str) -> None:
     """
     if (text := read_binarised(prefix)) is not None:
         _check_ids(text, dictionary_size, dictionary)
+        _warn_of_empty(text)
 
 
 def _check_ids(text: BinarisedText, dictionary_size: int, dictionary: str) -> None:
@@ -117,8 +129,19 @@ def _check_ids(text: BinarisedText, dictionary_size: int, dictionary: str) -> No
             f"{text.prefix}.bin: token id {largest} is beyond {dictionary} "
             f"({dictionary_size} symbols): it was made with another dictionary; {AGAIN}"
         )
-    if empty := int((text.sizes <= 1).sum()):
-        logger.warning(f"{text.prefix}.bin: {empty:,} empty texts among {len(text.sizes):,}")
+
+
+def _warn_of_empty(text: BinarisedText) -> None:
+    if len(empty := text.empty_lines()):
+        logger.warning(f"{text.prefix}.bin: {_lines(empty)} without a token, of {len(text.sizes):,}")
+
+
+def _lines(numbers: np.ndarray) -> str:
+    """``line 8``, or ``5 lines (8, 10, 11, ...)``."""
+    if len(numbers) == 1:
+        return f"line {numbers[0]:,}"
+    named = ", ".join(map(str, numbers[:_NAMED])) + (", ..." if len(numbers) > _NAMED else "")
+    return f"{len(numbers):,} lines ({named})"
 
 
 def check_dictionaries(paths: list[str]) -> None:

@@ -37,7 +37,12 @@ class DiagonalGaussian:
 
 
 def kl_divergence(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:
-    """KL(q || p) in nats, summed over dimensions: (B)."""
-    variance_ratio = (q.std / p.std) ** 2
+    """KL(q || p) in nats, summed over dimensions: (B).
+
+    With x the logarithm of the ratio of the variances: half of e^x - 1 - x and of the squared distance of
+    the means in units of p.  Too large for float32 it is infinite, never NaN; and x loses nothing where the
+    ratio itself would be 0 or infinite.
+    """
+    log_ratio = 2 * (q.std.log() - p.std.log())
     squared_distance = ((q.mean - p.mean) / p.std) ** 2
-    return 0.5 * (variance_ratio + squared_distance - 1 - variance_ratio.log()).sum(dim=-1)
+    return 0.5 * (torch.expm1(log_ratio) - log_ratio + squared_distance).sum(dim=-1)

@@ -69,6 +69,13 @@ class TokenLoss:
             sums = _ChunkedLoss.apply(states, weight, bias, target, counted, self.smoothing, self.chunk)
         return Summed(*sums)
 
+    def by_sentence(self, features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> Summed:
+        """The same for each sentence: sums (B)."""
+        sums = [
+            self(features[row : row + 1], weight, bias, target[row : row + 1]) for row in range(len(target))
+        ]
+        return Summed(*(torch.stack(of_all) for of_all in zip(*sums, strict=True)))
+
 
 class _ChunkedLoss(torch.autograd.Function):
     """See the module; ``counted`` (N) says which of the N tokens count."""

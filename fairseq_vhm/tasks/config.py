@@ -18,6 +18,7 @@ from fairseq_vhm.generation.draws import LATENT_INFERENCE
 
 MATMUL_PRECISIONS = ("highest", "high", "medium")
 """torch's names (``torch.set_float32_matmul_precision``), the first of them its own default."""
+NON_FINITE = ("stop", "skip")
 MOST_MASKED = 0.4  # by mlm: what the decoder writes, masks included, is then no longer than the text
 
 
@@ -58,11 +59,19 @@ class MiniBatchConfig(FairseqDataclass):
         "float32 matrix products of training updates: highest, high (TF32 on GPUs) or medium (also bfloat16 "
         "products, summed in float32, on CPUs that have them)",
     )
+    non_finite: ChoiceEnum(NON_FINITE) = flag(
+        "stop",
+        "at a loss or gradient that is NaN or infinite: stop, or skip the update; either names the term, the "
+        "task and the sentences",
+    )
+    non_finite_limit: int = flag(10, "so many updates in a row are not skipped: the run stops")
     seed: int = II("common.seed")
     fp16: bool = II("common.fp16")
     bf16: bool = II("common.bf16")
     train_subset: str = II("dataset.train_subset")
     update_freq: List[int] = II("optimization.update_freq")
+    best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
+    maximize_best_checkpoint_metric: bool = II("checkpoint.maximize_best_checkpoint_metric")
     dataset_impl: Optional[ChoiceEnum(get_available_dataset_impl())] = II("dataset.dataset_impl")
 
 
@@ -229,6 +238,8 @@ def check_shared(config: MiniBatchConfig) -> None:
             f"--latent-samples {config.latent_samples} needs --latent-inference sample: "
             "the mean is the same every time"
         )
+    if config.non_finite_limit < 1:
+        raise UserError(f"--non-finite-limit {config.non_finite_limit}: give at least 1")
     _check_aggressive(config)
 
 

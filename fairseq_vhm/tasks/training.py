@@ -1,5 +1,6 @@
 """What the tasks share: steps of several mini-batches, their seeds, validation, draws of the latents."""
 
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,13 +17,14 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import latent_noise, merge_draws
 from fairseq_vhm.latent import AggressiveInference
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
+from fairseq_vhm.tasks.non_finite import NonFinite, as_nan_where_not_finite
 
 
 class MiniBatchTask(FairseqTask):
     """A task whose training steps hold ``{"mini_batches": [...]}``, each of one task and a stream's place.
 
     ``cfg`` has ``seed``, ``latent_inference``, ``latent_samples``, ``eval_print_samples``,
-    ``aggressive_inference`` and ``aggressive_until``.
+    ``aggressive_inference``, ``aggressive_until``, ``non_finite`` and ``non_finite_limit``.
     """
 
     generation_metrics: GenerationMetrics | None = None
@@ -32,6 +34,10 @@ class MiniBatchTask(FairseqTask):
     dictionary: MarkedDictionary
     tasks: tuple[str, ...]
     streams: tuple[str, ...]
+
+    def __init__(self, cfg):
+        super().__init__(cfg)
+        self.non_finite = NonFinite(str(cfg.non_finite), cfg.non_finite_limit, self.as_in_training)
 
     @property
     def source_dictionary(self) -> MarkedDictionary:
@@ -125,17 +131,23 @@ class MiniBatchTask(FairseqTask):
         total_loss, total_size, logs = 0.0, 0, []
         *others, last = sample["mini_batches"]
         for batch in (*others, last):
-            utils.set_torch_seed(self._seed_of(batch))
             alone = nullcontext() if batch is last else _without_exchange(model)
             amp = torch.amp.autocast("cuda", enabled=isinstance(optimizer, AMPOptimizer))
-            with alone, amp, float32_products(self.cfg.matmul_precision):
+            with alone, amp, self.as_in_training(batch):
                 loss, size, log = criterion(model, batch)
                 if ignore_grad:
                     loss = loss * 0
-                optimizer.backward(loss)
+                optimizer.backward(as_nan_where_not_finite(loss))
             total_loss, total_size = total_loss + loss.detach(), total_size + size
             logs.append(log)
         return total_loss, total_size, _summed(logs)
+
+    @contextmanager
+    def as_in_training(self, batch: dict) -> Iterator[None]:
+        """In it, a mini-batch meets the dropout, the noise and the products of its update."""
+        utils.set_torch_seed(self._seed_of(batch))
+        with float32_products(self.cfg.matmul_precision):
+            yield
 
     def _seed_of(self, batch: dict) -> int:
         return zlib.crc32(f"{self.cfg.seed} {batch['stream']} {batch['position']}".encode())
@@ -150,6 +162,7 @@ class MiniBatchTask(FairseqTask):
             if parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         self.aggressive.keep(model.named_parameters(), update_num)
+        self.non_finite.in_a_row = 0
         super().optimizer_step(optimizer, model, update_num)
 
     def valid_step(self, sample, model, criterion):
@@ -158,9 +171,16 @@ class MiniBatchTask(FairseqTask):
         with torch.random.fork_rng(devices):
             utils.set_torch_seed(self.cfg.seed)
             loss, size, log = super().valid_step(sample, model, criterion)
+            self.non_finite.remember(sample, log)
             if self.generation_metrics is not None:
                 log |= self._generate_and_score(sample, model)
         return loss, size, log
+
+    def post_validate(self, model, stats: dict, agg) -> None:
+        """A validation loss that is not finite stops the run, or is the worst of all."""
+        metric = self.cfg.best_checkpoint_metric
+        if self.non_finite.in_validation(stats["loss"]) and not math.isfinite(stats[metric]):
+            stats[metric] = -math.inf if self.cfg.maximize_best_checkpoint_metric else math.inf
 
     def _generate_and_score(self, sample: dict, model) -> dict:
         if sample["net_input"]["task"] != "cls":
@@ -171,6 +191,8 @@ class MiniBatchTask(FairseqTask):
     def reduce_metrics(self, logging_outputs, criterion) -> None:
         super().reduce_metrics(logging_outputs, criterion)
         GenerationMetrics.reduce(logging_outputs)
+        if criterion.training:
+            self.non_finite.log()
         if criterion.training and hasattr(criterion, "collapse_watch"):
             criterion.collapse_watch.update(logging_outputs)
 

@@ -9,6 +9,7 @@ from tiny import make_batch, make_dictionary, make_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fairseq_vhm.names import TASKS
+from fairseq_vhm.tasks.non_finite import as_nan_where_not_finite
 
 DICTIONARY = make_dictionary()
 WAITING = ("_local_scalar_dense", "nonzero", "equal")
@@ -42,7 +43,7 @@ def test_nothing_of_ours_does_but_on_a_cpu(task, flags):
     model, batch = make_model(DICTIONARY, dropout=0.1, **flags).train(), make_batch(DICTIONARY, task)
     with Questions() as asked:
         loss, _, _ = elbo(loss_chunk=4).train()(model, batch)
-        loss.backward()
+        as_nan_where_not_finite(loss).backward()
     ours = [line for line in asked.lines if "/site-packages/" not in line]
     assert len(ours) == 1 and 'of_loss.device.type != "cpu" or' in ours[0]
     assert any("has_pads" in line for line in asked.lines)

@@ -3,7 +3,10 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
+import torch
+from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetBuilder
 
 from fairseq_vhm.data.checks import check_dictionaries, check_pair, read_binarised
 from fairseq_vhm.errors import UserError
@@ -32,8 +35,6 @@ def cut(path: str, keep: int) -> None:
 
 
 def test_sound_data_pass_and_are_read_as_fairseq_reads_them(pair):
-    from fairseq.data.indexed_dataset import MMapIndexedDataset
-
     check_pair(*pair, SIZE, "dict.en.txt")
     assert read_binarised(pair[0]).sizes.tolist() == MMapIndexedDataset(pair[0]).sizes.tolist()
 
@@ -75,3 +76,34 @@ def test_dictionaries_that_differ_or_are_missing_are_named(tmp_path):
         check_dictionaries([str(first), str(second)])
     with pytest.raises(UserError, match="c.txt: missing"):
         check_dictionaries([str(first), str(tmp_path / "c.txt")])
+
+
+def write_empty(prefix: str, lines: dict[int, list[int]]) -> None:
+    """The texts of a prefix again, with other ids in some lines (from 1)."""
+    texts = MMapIndexedDataset(prefix)
+    builder = MMapIndexedDatasetBuilder(prefix + ".new.bin", dtype=np.int32)
+    for number, text in enumerate(texts, start=1):
+        builder.add_item(torch.tensor(lines.get(number, text.tolist())))
+    builder.finalize(prefix + ".new.idx")
+    for extension in (".bin", ".idx"):
+        os.replace(prefix + ".new" + extension, prefix + extension)
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [([8], "line 8 "), ([8, 60], "2 lines (8, 60)"), (range(3, 8), "5 lines (3, 4, 5, ...)")],
+)
+def test_empty_sources_are_refused_by_file_and_line(pair, lines, named):
+    write_empty(pair[0], {line: [2] for line in lines})
+    assert "both sides" in refused(pair, f"train.en-zh.en.bin: {named}")
+
+
+def test_an_empty_target_is_warned_of_and_kept(pair, caplog):
+    write_empty(pair[1], {1: [2]})
+    check_pair(*pair, SIZE, "dict.en.txt")
+    assert "train.en-zh.zh.bin: line 1 without a token, of 60" in caplog.text
+
+
+def test_a_source_of_one_token_is_no_empty_one(pair):
+    write_empty(pair[0], {1: [5, 2]})
+    check_pair(*pair, SIZE, "dict.en.txt")
