@@ -44,7 +44,7 @@ class MT5Dictionary(MarkedDictionary):
                 "has no room for: drop them"
             )
         if len(TASKS) > len(TAG_TOKENS):
-            raise UserError(f"mT5's vocabulary has no room for a task beside cls, mt, ms: drop the plugin")
+            raise UserError("mT5's vocabulary has no room for a task beside cls, mt, ms: drop the plugin")
         self.text_symbols = len(self)
         self.name(dict(zip(map(task_tag, TASKS), TAG_TOKENS, strict=True)))
         known = start_tokens(with_map({}))
