@@ -7,23 +7,28 @@ FAIRSEQ := fairseq-fixed==0.12.3.1
 
 # In the order of the files: in xdist's own (most tests first) a few long tests come last, on one core.
 PYTEST_ARGS ?= --numprocesses auto --dist loadfile --no-loadscope-reorder
+JUNIT := build/tests.xml
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test browser lint check clean
+.PHONY: help demo test browser lint check tiers bench dist smoke clean
 help:
 	@echo "make demo   prepare a bilingual sample, train VHM and MT-MS-CLS, generate, score (minutes)"
 	@echo "make test   all tests"
-	@echo "make lint   ruff"
+	@echo "make lint   ruff and mypy"
+	@echo "make tiers  times of the tests of the last make test, by folder"
+	@echo "make bench  a short run of the benchmarks"
+	@echo "make dist   dist/: wheel and sdist"
+	@echo "make smoke  the wheel in an empty environment: install, prepare, train, generate, score"
 	@echo "make clean  remove .venv, demo/ and caches"
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo/run.py demo
 
 test: $(STAMP) browser
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --junit-xml $(JUNIT) $(PYTEST_ARGS)
 
 # The pages are tested in Chromium; without one, those tests are skipped and say so.
 browser:
@@ -34,8 +39,36 @@ browser:
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 check: lint test
+
+# The times of the last make test, or of JUNIT.
+tiers: $(STAMP)
+	$(BIN)/python tests/tiers.py $(JUNIT)
+
+# The shortest of each: whether they run and what they print, not figures to quote (docs/performance.md).
+bench: $(STAMP)
+	$(BIN)/python benchmarks/startup.py --rounds 1
+	$(BIN)/python benchmarks/train.py --size tiny --vocab 500 --pair mt_ms_cls:fairseq --rounds 1 --no-memory
+	$(BIN)/python benchmarks/decode.py --size tiny --vocab 500 --pair mt_ms_cls:fairseq --rounds 1
+	$(BIN)/python benchmarks/sampling.py --updates 100
+	$(BIN)/python benchmarks/score.py --outputs 50
+
+dist: $(STAMP)
+	rm -rf dist build
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
+SMOKE_PIP := build/smoke/bin/python -I -m pip --disable-pip-version-check
+# What a user does: torch, fairseq built against it, then the wheel with all that it requires.
+smoke: dist
+	rm -rf build/smoke && $(PYTHON) -m venv build/smoke
+	$(SMOKE_PIP) install "setuptools<81" wheel cython==3.3.1 \
+		"numpy$$($(PYTHON) -c 'from runpy import run_path as r; \
+		print(r("fairseq_vhm/supported.py")["NUMPY"])')" "$(TORCH)"
+	$(SMOKE_PIP) install --no-build-isolation --no-deps $(FAIRSEQ)
+	$(SMOKE_PIP) install dist/*.whl
+	cd build/smoke && bin/python -I $(CURDIR)/tests/smoke.py
 
 # torch first, then fairseq built against it (never in pip's isolated environment, which would fetch
 # another torch), then all the rest at its pinned version.
@@ -57,4 +90,4 @@ $(STAMP): requirements.txt setup.py fairseq_vhm/supported.py Makefile
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .ruff_cache

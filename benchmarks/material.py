@@ -73,7 +73,7 @@ class Material:
         )
 
     def _third(self, task: str, number: int) -> int:
-        place = TASKS.index("cls" if task == "ms" and self.shape.same_documents else task)
+        place = list(TASKS).index("cls" if task == "ms" and self.shape.same_documents else task)
         return (number + place) % THIRDS
 
     def _side(self, rng, span: tuple[int, int], third: int) -> list[np.ndarray]:

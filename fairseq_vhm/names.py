@@ -1,12 +1,31 @@
 """The names that all floors share."""
 
-TASKS = ("cls", "mt", "ms")
-"""Cross-lingual summarization, machine translation, monolingual summarization; always in this order."""
+TASKS = {
+    "cls": "cross-lingual summarization",
+    "mt": "machine translation",
+    "ms": "monolingual summarization",
+}
+"""The tasks that a model is trained on, by the names of their folders; always in this order, and those of
+plugins (:func:`register_training_task`) after them."""
 
 PRETRAINING_TASKS = ("mlm", "dae", "cmlm")
 """Masked and denoising language modelling, and masked language modelling of translation pairs; likewise."""
 
 MASK = "<mask>"
+
+
+def register_training_task(name: str, description: str) -> None:
+    """Add a task that ``--tasks`` and ``--eval-task`` know: pairs in ``DATA/NAME``, tagged ``<NAME>``.
+
+    Its tag joins the dictionary behind those of the other tasks, so that a checkpoint of a run with the task
+    is read with the task registered, and one of a run without it without.
+
+    Raises:
+        ValueError: there is such a task, or the name cannot be a folder's and a tag's.
+    """
+    if name in (*TASKS, *PRETRAINING_TASKS) or not name.isidentifier():
+        raise ValueError(f"a task named '{name}': take a name that no task has, of letters and digits")
+    TASKS[name] = description
 
 
 def task_tag(task: str) -> str:

@@ -2,12 +2,14 @@
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
 
 import fairseq_vhm
+from fairseq_vhm import plugins
 from fairseq_vhm.errors import UserError
 
 SUBCOMMANDS = (
@@ -54,11 +56,22 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+def _load_plugin(folder: Path | None) -> None:
+    if folder is not None:
+        plugins.load(folder)
+
+
 @app.callback()
 def vhm(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    user_dir: Annotated[
+        Path | None,
+        typer.Option(
+            callback=_load_plugin, is_eager=True, help="Import this folder first: a plugin of yours."
+        ),
+    ] = None,
 ) -> None:
     """Tools around fairseq_vhm: data, scores, checkpoints. Training and decoding are fairseq's own."""
 

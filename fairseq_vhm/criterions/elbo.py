@@ -204,7 +204,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         return tuple(
             name
             for name in latents.with_kl()
-            if self.local_kl or name == task or name in latents.decoder_latents
+            if self.local_kl or LATENTS[name].task == task or name in latents.decoder_latents
         )
 
     def _penalty(self, kls: dict[str, Tensor], like: Tensor) -> Tensor:

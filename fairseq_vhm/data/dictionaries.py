@@ -43,6 +43,8 @@ class MT5Dictionary(MarkedDictionary):
                 "--langs and --pretraining-tasks need symbols beyond the texts', which DATA's mT5 vocabulary "
                 "has no room for: drop them"
             )
+        if len(TASKS) > len(TAG_TOKENS):
+            raise UserError("mT5's vocabulary has no room for a task beside cls, mt, ms: drop the plugin")
         self.text_symbols = len(self)
         self.name(dict(zip(map(task_tag, TASKS), TAG_TOKENS, strict=True)))
         known = start_tokens(with_map({}))

@@ -114,7 +114,7 @@ class MarkedDictionary(Dictionary):
     @property
     def pretraining_symbols(self) -> int:
         """How many symbols behind the tags of the tasks there are for pre-training alone."""
-        return len(self) - 1 - self.index(task_tag(TASKS[-1])) if self.pretraining else 0
+        return len(self) - 1 - self.index(task_tag(list(TASKS)[-1])) if self.pretraining else 0
 
     def mark(self, languages: "Languages | TargetLanguages | None") -> None:
         """Put the marks in place of those that there are; the symbols of the texts stay."""

@@ -10,10 +10,10 @@ from fairseq_vhm.language_pairs import files, offtarget
 from fairseq_vhm.language_pairs.examples import read_examples
 from fairseq_vhm.language_pairs.offtarget import LIMIT
 from fairseq_vhm.language_pairs.results import MIN_PAIR_SIZE, PairScores
-from fairseq_vhm.language_pairs.scoring import POSSIBLE, Track, score_pairs, usual_metrics
+from fairseq_vhm.language_pairs.scoring import IMPOSSIBLE, Track, score_pairs, usual_metrics
 from fairseq_vhm.metrics.evaluation import metric_names
 from fairseq_vhm.metrics.outputs import PostProcess
-from fairseq_vhm.metrics.resources import Given, Resources
+from fairseq_vhm.metrics.resources import NEEDS, Given, Resources
 from fairseq_vhm.tables import Table
 
 _SHOWN = 8
@@ -96,7 +96,7 @@ def _metrics(listed: str | None, given: Given) -> list[str]:
     if listed is None:
         return usual_metrics(given)
     names = metric_names(listed)
-    if impossible := [name for name in names if name not in POSSIBLE]:
+    if impossible := [name for name in names if IMPOSSIBLE in NEEDS.get(name, ())]:
         raise UserError(f"--metrics {impossible[0]}: needs sources as text, which a corpus does not hold")
     return names
 

@@ -12,14 +12,14 @@ from fairseq_vhm.language_pairs.examples import PairExamples
 from fairseq_vhm.language_pairs.results import PairScores
 from fairseq_vhm.metrics.averages import is_empty
 from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.evaluation import METRICS, evaluate
+from fairseq_vhm.metrics.evaluation import evaluate
 from fairseq_vhm.metrics.lase import score_lase
 from fairseq_vhm.metrics.resources import Given, Resources
 from fairseq_vhm.text.langid import target_languages
 
 USUAL = ("rouge", "lase", "offtarget", "length")
-POSSIBLE = tuple(metric for metric in METRICS if metric != "copy")
-"""A corpus holds its articles as pieces, so what was copied from them cannot be told."""
+IMPOSSIBLE = "src"
+"""What no metric can have: a corpus holds its articles as pieces."""
 
 Track = Callable[[Iterable, str], Iterable]
 
@@ -35,7 +35,8 @@ def score_pairs(
     """Scores of each pair in their order.
 
     Args:
-        metrics: of ``POSSIBLE``; ``offtarget`` is left out where the identifier does not know the target.
+        metrics: without those that need :data:`IMPOSSIBLE`; ``offtarget`` is left out where the
+            identifier does not know the target.
         track: wraps what is iterated over, with a word on it, to show progress.
     """
     if "lase" in metrics:

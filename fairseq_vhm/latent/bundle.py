@@ -6,9 +6,6 @@ from torch import Tensor
 
 from fairseq_vhm.latent.gaussian import DiagonalGaussian, kl_divergence
 
-LATENTS = ("mt", "ms", "cls")
-"""z_mt and z_ms are local, z_cls is global; always named and ordered so."""
-
 
 @dataclass(frozen=True)
 class LatentVariable:

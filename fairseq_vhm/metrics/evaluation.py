@@ -1,12 +1,12 @@
-"""Which metrics there are by name, how a set of them is computed, and what is odd in the texts."""
+"""The metrics that there are, how a set of them is computed, and what is odd in the texts."""
 
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
-from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.base import Score
 from fairseq_vhm.metrics.bertscore import score_bertscore
 from fairseq_vhm.metrics.bleu import score_bleu, score_chrf
@@ -16,31 +16,71 @@ from fairseq_vhm.metrics.length import score_length
 from fairseq_vhm.metrics.moverscore import score_moverscore
 from fairseq_vhm.metrics.oddities import oddities_between
 from fairseq_vhm.metrics.offtarget import score_offtarget
+from fairseq_vhm.metrics.registry import METRICS, Texts, register_metric
+from fairseq_vhm.metrics.registry import metric_names as metric_names
 from fairseq_vhm.metrics.resources import Given, Resources, can_tell
 from fairseq_vhm.metrics.rouge import MultiReference, score_rouge
 from fairseq_vhm.metrics.tokens import RULES, rule_for
 
-METRICS = (
-    "rouge", "bleu", "chrf", "bertscore", "moverscore", "lase", "offtarget", "copy", "length"
-)  # fmt: skip
 Track = Callable[[Iterable, str], Iterable]
 UNSPLIT_ENGLISH = re.compile(r"[a-z]{3}\. +\w")
 UNSPLIT_SHARE = 0.1
 FOREIGN_SHARE = 0.05
 
 
-def metric_names(listed: str) -> list[str]:
-    """Names in a comma-separated list, each once.
+@register_metric("rouge")
+def _rouge(texts: Texts) -> list[Score]:
+    pairs = texts.hypotheses, texts.references, texts.lang, texts.swap_roles, texts.multi_ref
+    if not texts.official:
+        return score_rouge(*pairs, texts.follow)
+    from fairseq_vhm.metrics.rouge155 import score_rouge155
 
-    Raises:
-        UserError: for an empty list or a name that is not one of ``METRICS``.
-    """
-    names = list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
-    unknown = [name for name in names if name not in METRICS]
-    if unknown or not names:
-        what = f"unknown metric '{unknown[0]}'" if unknown else "no metric named"
-        raise UserError(f"--metrics: {what}; choose from {','.join(METRICS)}")
-    return names
+    return score_rouge155(*pairs)
+
+
+@register_metric("bleu")
+def _bleu(texts: Texts) -> list[Score]:
+    return [score_bleu(texts.hypotheses, texts.references, texts.lang)]
+
+
+@register_metric("chrf")
+def _chrf(texts: Texts) -> list[Score]:
+    return [score_chrf(texts.hypotheses, texts.references)]
+
+
+@register_metric("bertscore", needs=("encoder",))
+def _bertscore(texts: Texts) -> list[Score]:
+    pairs, encoder = (texts.hypotheses, texts.references), texts.resources.encoder
+    return [score_bertscore(*pairs, encoder, texts.multi_ref, texts.follow)]
+
+
+@register_metric("moverscore", needs=("encoder",))
+def _moverscore(texts: Texts) -> list[Score]:
+    pairs, encoder = (texts.hypotheses, texts.references), texts.resources.encoder
+    return [score_moverscore(*pairs, encoder, texts.multi_ref, track=texts.follow)]
+
+
+@register_metric("lase", needs=("labse", "lid"))
+def _lase(texts: Texts) -> list[Score]:
+    models = texts.resources.labse, texts.resources.lid
+    pairs = texts.hypotheses, texts.references, texts.lang
+    return score_lase(*pairs, *models, texts.multi_ref, texts.follow)
+
+
+@register_metric("offtarget")
+def _offtarget(texts: Texts) -> list[Score]:
+    pairs = texts.hypotheses, texts.references, texts.lang
+    return [score_offtarget(*pairs, texts.resources.identifier, texts.follow)]
+
+
+@register_metric("copy", needs=("src",))
+def _copy(texts: Texts) -> list[Score]:
+    return [score_copy(texts.hypotheses, texts.resources.sources, texts.references)]
+
+
+@register_metric("length")
+def _length(texts: Texts) -> list[Score]:
+    return [score_length(texts.hypotheses, texts.references, texts.lang)]
 
 
 def possible_metrics(lang: str, given: Given) -> list[str]:
@@ -75,34 +115,11 @@ def evaluate(
         UserError: a metric lacks what it needs.
     """
     resources = resources or Resources(metrics)
+    texts = Texts(hypotheses, references, lang, swap_roles, multi_ref, official, resources)
     scores: list[Score] = []
     for name in metrics:
         follow = partial(_named, track, name)
-        match name:
-            case "rouge" if official:
-                from fairseq_vhm.metrics.rouge155 import score_rouge155
-
-                scores += score_rouge155(hypotheses, references, lang, swap_roles, multi_ref)
-            case "rouge":
-                scores += score_rouge(hypotheses, references, lang, swap_roles, multi_ref, follow)
-            case "bleu":
-                scores.append(score_bleu(hypotheses, references, lang))
-            case "chrf":
-                scores.append(score_chrf(hypotheses, references))
-            case "bertscore":
-                scores.append(score_bertscore(hypotheses, references, resources.encoder, multi_ref, follow))
-            case "moverscore":
-                encoder = resources.encoder
-                scores.append(score_moverscore(hypotheses, references, encoder, multi_ref, track=follow))
-            case "lase":
-                models = resources.labse, resources.lid
-                scores += score_lase(hypotheses, references, lang, *models, multi_ref, follow)
-            case "offtarget":
-                scores.append(score_offtarget(hypotheses, references, lang, resources.identifier, follow))
-            case "copy":
-                scores.append(score_copy(hypotheses, resources.sources, references))
-            case "length":
-                scores.append(score_length(hypotheses, references, lang))
+        scores += METRICS[name](replace(texts, follow=follow))
     return scores
 
 

@@ -1,10 +1,10 @@
 """What metrics need besides outputs and references: models on disk, the sources.
 
-Which metric needs what is stated in :data:`NEEDS` alone.  Nothing is downloaded, and all that can be
-refused is refused before anything is scored.
+Which metric needs what is said where it is registered (:mod:`fairseq_vhm.metrics.registry`).  Nothing is
+downloaded, and all that can be refused is refused before anything is scored.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +19,8 @@ from fairseq_vhm.text.langid import (
     target_languages,
 )
 
-NEEDS: Mapping[str, Sequence[str]] = {
-    "bertscore": ("encoder",),
-    "moverscore": ("encoder",),
-    "lase": ("labse", "lid"),
-    "copy": ("src",),
-}
-"""Metric -> the flags that it cannot do without."""
+NEEDS: dict[str, Sequence[str]] = {}
+"""Metric -> the flags that it cannot do without; filled as metrics are registered."""
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ class VHMConfig(Settings):
         if unknown := [n for n in names if n not in LATENTS]:
             raise UserError(
                 f"--latents {self.latents}: '{unknown[0]}' is not a latent; "
-                "choose from mt, ms, cls joined by commas, or none"
+                f"choose from {', '.join(LATENTS)} joined by commas, or none"
             )
         if len(set(names)) < len(names):
             raise UserError(f"--latents {self.latents}: a latent is named twice")

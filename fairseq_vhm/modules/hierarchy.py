@@ -1,6 +1,7 @@
-"""Which latent feeds which: z_mt and z_ms from X and Y, z_cls from them (Liang et al. 2022, Eq. 2-7).
+"""The graph of the latents at work: z_mt and z_ms from X and Y, z_cls from them (Liang et al. 2022, Eq. 2-7).
 
-This file alone knows the graph and its switches (Table 5's ablations).
+:data:`~fairseq_vhm.latent.LATENTS` says which feeds which; this file alone knows what follows from it and
+from its switches (Table 5's ablations).
 """
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 from fairseq_vhm.latent import LATENTS, DiagonalGaussian, LatentBundle, LatentVariable
 from fairseq_vhm.modules.latent_nets import LatentNetwork
 
-LOCAL = ("mt", "ms")
 NOISE = ("normal", "uniform")
 """``uniform``: on [0, 1), as the released code draws; its mean is not 0."""
 
@@ -23,13 +23,13 @@ class LatentHierarchy(nn.Module):
     Args:
         width: C, the width of the pooled sentence vectors h.
         latent_dim: D.
-        latents: names of the latents there are, a subset of ``mt, ms, cls``.
-        hierarchical: whether z_mt and z_ms condition z_cls; without it (Table 5, row 5) z_cls depends
-            on the document alone and all latents enter the decoder.
+        latents: names of the latents there are, keys of :data:`~fairseq_vhm.latent.LATENTS`.
+        hierarchical: whether latents condition those that they feed (z_mt and z_ms z_cls); without it
+            (Table 5, row 5) each depends on the document alone and all enter the decoder on CLS.
         network: settings of each :class:`LatentNetwork` (``layers``, ``hidden``, ``head``).
         noise: one of :data:`NOISE`, for training.
-        cls_prior_locals: ``posterior``: the prior of z_cls sees the same posterior draws of z_mt, z_ms
-            as its posterior does; ``prior``: it sees prior draws, as the released code.
+        cls_prior_locals: ``posterior``: a prior sees the same posterior draws of what feeds it (z_mt,
+            z_ms) as its posterior does; ``prior``: it sees prior draws, as the released code.
         local_decoder_latents: whether MT and MS decode with their latents.
     """
 
@@ -47,31 +47,40 @@ class LatentHierarchy(nn.Module):
         super().__init__()
         self.latent_dim = latent_dim
         self.names = tuple(n for n in LATENTS if n in latents)
-        self.locals = tuple(n for n in LOCAL if n in latents)
-        self.parents = self.locals if hierarchical and "cls" in latents else ()
+        self.feeding = {
+            name: tuple(n for n in self.names if hierarchical and name in LATENTS[n].feeds)
+            for name in self.names
+        }
+        self.parents = tuple(n for n in self.names if any(n in given for given in self.feeding.values()))
         self.noise = noise
         self.cls_prior_locals = cls_prior_locals
         self.local_decoder_latents = local_decoder_latents
         self.prior, self.posterior = nn.ModuleDict(), nn.ModuleDict()
         for name in self.names:
-            parents = len(self.parents) * latent_dim if name == "cls" else 0
-            self.prior[name] = LatentNetwork(width + parents, latent_dim, **network)
-            self.posterior[name] = LatentNetwork(2 * width + parents, latent_dim, **network)
+            latent, parents = LATENTS[name], len(self.feeding[name]) * latent_dim
+            prior, posterior = latent.prior or LatentNetwork, latent.posterior or LatentNetwork
+            self.prior[name] = prior(width + parents, latent_dim, **network)
+            self.posterior[name] = posterior(2 * width + parents, latent_dim, **network)
 
     def decoder_latents(self, task: str) -> tuple[str, ...]:
         """The latents that enter the decoder (Eq. 8) on this task.
 
-        MT and MS: their own.  CLS: z_cls; where there is none, or where the hierarchy is cut, all.
+        MT and MS: their own.  CLS: those that feed no other, which is z_cls; where there is none, or where
+        the hierarchy is cut, all.
         """
         if task != "cls":
-            return (task,) if task in self.names and self.local_decoder_latents else ()
-        return ("cls",) if self.parents or self.names == ("cls",) else self.names
+            return self._own(task) if self.local_decoder_latents else ()
+        return tuple(n for n in self.names if n not in self.parents)
 
     def required(self, task: str) -> tuple[str, ...]:
         """The latents that have to be drawn on this task, parents first."""
-        if task != "cls":
-            return (task,) if task in self.names else ()
-        return tuple(n for n in LATENTS if n in {*self.parents, *self.decoder_latents("cls")})
+        needed = set(self.names if task == "cls" else self._own(task))
+        for name in reversed(self.names):
+            needed |= {*self.feeding[name]} if name in needed else set()
+        return tuple(n for n in self.names if n in needed)
+
+    def _own(self, task: str) -> tuple[str, ...]:
+        return tuple(n for n in self.names if LATENTS[n].task == task)
 
     def infer(self, h_x: Tensor, task: str, noise: Noise | None = None) -> LatentBundle:
         """Latents from the priors alone, as at test time.
@@ -119,7 +128,7 @@ class LatentHierarchy(nn.Module):
         return prior.rsample(torch.special.ndtr(noise) if self.noise == "uniform" else noise)
 
     def _given(self, name: str, drawn: dict[str, LatentVariable]) -> list[Tensor]:
-        return [drawn[parent].z for parent in self.parents] if name == "cls" else []
+        return [drawn[parent].z for parent in self.feeding[name]]
 
     def _draw(self, distribution: DiagonalGaussian) -> Tensor:
         if self.noise == "uniform":

@@ -24,8 +24,9 @@ ABLATIONS = (
 )
 """Rows 0 (the full model) to 5 of Table 5: latents, whether there is a hierarchy, name."""
 
-NAMED = {(frozenset(), True, TASKS): BASELINE, (frozenset(), True, ("cls",)): "TNCLS"}
-NAMED |= {(frozenset(latents), hierarchy, TASKS): name for latents, hierarchy, name in ABLATIONS}
+THE_PAPERS = ("cls", "mt", "ms")  # tasks
+NAMED = {(frozenset(), True, THE_PAPERS): BASELINE, (frozenset(), True, ("cls",)): "TNCLS"}
+NAMED |= {(frozenset(latents), hierarchy, THE_PAPERS): name for latents, hierarchy, name in ABLATIONS}
 
 DECODER_A_TASK = {("cls", "ms"): "MS-CLS", ("cls", "mt"): "MT-CLS"}  # Zhu et al. (2019)
 
@@ -95,7 +96,7 @@ def _name_of_settings(settings: Mapping) -> str:
 def ablation_row(run: Run) -> int | None:
     """The row of Table 5 that a run is, by its settings."""
     arch = str(run.settings.get("arch"))
-    kinds = [(frozenset(latents), hierarchy, TASKS) for latents, hierarchy, _ in ABLATIONS]
+    kinds = [(frozenset(latents), hierarchy, THE_PAPERS) for latents, hierarchy, _ in ABLATIONS]
     if not arch.startswith(VHM_ARCHITECTURES) or _kind(run.settings) not in kinds:
         return None
     return kinds.index(_kind(run.settings))
@@ -139,7 +140,7 @@ def _by_flags(arch: str, settings: Mapping) -> str:
     flags = [f"--latents {settings.get('latents')}"]
     flags += ["--no-hierarchy"] if settings.get("no_hierarchy") else []
     tasks = settings.get("tasks")
-    flags += [f"--tasks {tasks}"] if _kind(settings)[2] != TASKS else []
+    flags += [f"--tasks {tasks}"] if _kind(settings)[2] != THE_PAPERS else []
     return " ".join([arch, *flags])
 
 

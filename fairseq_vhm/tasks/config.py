@@ -1,6 +1,7 @@
 """Flags of ``--task cross_lingual_summarization``: the only home of their defaults."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import List, Optional  # fairseq reads these forms, not ``str | None``
 
@@ -146,17 +147,22 @@ class CrossLingualSummarizationConfig(MiniBatchConfig):
     )
     left_pad_target: bool = flag(False, "pad the target on the left")
 
-    eval_task: ChoiceEnum(TASKS) = flag("cls", "task to generate for")
+    eval_task: str = flag("cls", "task to generate for")
 
     eval_rouge: bool = flag(
         False, "validate CLS by generation: rouge1, rouge2, rougeL, for --best-checkpoint-metric"
     )
     eval_bleu: bool = flag(False, "validate CLS by generation: bleu, for --best-checkpoint-metric")
+    eval_metrics: str = flag(
+        "",
+        "validate CLS by generation: metrics of vhm score, joined by commas, that need no model nor sources "
+        "(chrf, length, a plugin's); each score is logged by its name",
+    )
     eval_gen_args: str = flag(
-        '{"beam": 4, "lenpen": 0.6}', "generation settings of --eval-rouge and --eval-bleu, as JSON"
+        '{"beam": 4, "lenpen": 0.6}', "generation settings of the --eval- flags above, as JSON"
     )
     eval_post_process: Optional[str] = flag(
-        None, "how pieces are joined for --eval-rouge and --eval-bleu (read off the dictionary)"
+        None, "how pieces are joined for the --eval- flags above (read off the dictionary)"
     )
     eval_print_samples: bool = flag(False, "print an output and its reference from each such batch")
 
@@ -192,7 +198,7 @@ def parse_pretraining_texts(config) -> tuple[str, ...]:
     return parse_tasks(config.tasks) + mono
 
 
-def _names(text: str, known: tuple[str, ...], flag: str, kind: str) -> tuple[str, ...]:
+def _names(text: str, known: Collection[str], flag: str, kind: str) -> tuple[str, ...]:
     """Names joined by commas, in the order of those that are known."""
     names = text.replace(" ", "").split(",")
     if unknown := [n for n in names if n not in known]:
@@ -250,6 +256,8 @@ def check(config) -> None:
         UserError: names the flag and the remedy.
     """
     check_shared(config)
+    if config.eval_task not in TASKS:
+        raise UserError(f"--eval-task {config.eval_task}: choose from {', '.join(TASKS)}")
     if not 0 < config.cls_fraction <= 1:
         raise UserError(f"--cls-fraction {config.cls_fraction}: give a share above 0 and up to 1")
     if config.share_document_encoding:

@@ -61,7 +61,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.tag_place = cfg.task_tag or DEFAULT_TAG_PLACE
         self.text_bos = cfg.text_bos
         self.languages = Languages.parse(cfg.langs, cfg.lang_codes)
-        self.eval_task = str(cfg.eval_task)
+        self.eval_task = cfg.eval_task
         self.max_source = cfg.max_source_positions
         self.interactive_lines = 0
 
@@ -72,7 +72,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         tasks = parse_tasks(cfg.tasks)
         pretraining = parse_pretraining_tasks(cfg.pretraining_tasks)
         named = dict.fromkeys((*tasks, *(parse_pretraining_texts(cfg) if pretraining else ())))
-        present = [t for t in named if os.path.isdir(os.path.join(cfg.data, t))] or [str(cfg.eval_task)]
+        present = [t for t in named if os.path.isdir(os.path.join(cfg.data, t))] or [cfg.eval_task]
         folders = {task: cls._folder(cfg, task) for task in present}
         languages = Languages.parse(cfg.langs, cfg.lang_codes)
         dictionary = load_dictionary(list(folders.values()), languages, pretraining=bool(pretraining))
@@ -119,7 +119,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             anew = getattr(cfg, "reset_optimizer", False) and getattr(cfg, "reset_dataloader", False)
             model.keeps_optimizer = not (anew or getattr(cfg, "finetune_from_model", None))
             model.warm_start(cfg)
-        if self.cfg.eval_rouge or self.cfg.eval_bleu:
+        if self.cfg.eval_rouge or self.cfg.eval_bleu or self.cfg.eval_metrics:
             self._prepare_generation_metrics(model)
         return model
 
@@ -177,9 +177,18 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             hidden=self.hidden_symbols,
             rouge=self.cfg.eval_rouge,
             bleu=self.cfg.eval_bleu,
+            further=self._further_metrics(),
         )
         settings = GenerationMetrics.generation_settings(self.cfg.eval_gen_args)
         self.validation_generator = self.build_generator([model], settings, task="cls")
+
+    def _further_metrics(self) -> list[str]:
+        from fairseq_vhm.metrics.evaluation import metric_names
+
+        names = metric_names(self.cfg.eval_metrics, "--eval-metrics") if self.cfg.eval_metrics else []
+        if odd := [name for name in names if name in ("rouge", "bleu")]:
+            raise UserError(f"--eval-metrics {odd[0]}: give --eval-{odd[0]} in its place")
+        return names
 
     # ---- data ----------------------------------------------------------------------------------
 

@@ -1,21 +1,28 @@
-"""Validation by real generation: ROUGE and BLEU of beam-search output, summed over batches and ranks."""
+"""Validation by real generation: scores of beam-search output, summed over batches and ranks.
+
+ROUGE, BLEU, and by ``--eval-metrics`` all of :mod:`fairseq_vhm.metrics.registry`, plugins' among them.
+"""
 
 import json
 import logging
 from argparse import Namespace
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
+from functools import partial
 
+import numpy as np
 import sacrebleu
 import torch
 from fairseq.data import Dictionary
 from fairseq.logging import metrics
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.metrics.base import CorpusScore, Score
 
 logger = logging.getLogger(__name__)
 
 BLEU_ORDER = 4
 ROUGE = ("rouge1", "rouge2", "rougeL")
+SUMS = "sums_of_"  # in the keys of logging outputs, before the name of a score
 
 
 def detect_pieces(dictionary: Dictionary) -> str | None:
@@ -35,6 +42,7 @@ class GenerationMetrics:
         language: of the target, without suffix (``en``, ``zh``): chooses the tokenisation.
         post_process: fairseq's name of how pieces are joined; read off the dictionary if ``None``.
         hidden: ids that stand in no text, such as languages.
+        further: names of ``--eval-metrics``.
     """
 
     def __init__(
@@ -45,6 +53,7 @@ class GenerationMetrics:
         rouge: bool,
         bleu: bool,
         hidden: Set[int] = frozenset(),
+        further: Sequence[str] = (),
     ):
         self.dictionary = dictionary
         self.language = language
@@ -53,6 +62,7 @@ class GenerationMetrics:
         self.hidden = hidden
         tokenize = "zh" if language == "zh" else "13a"
         self.bleu = sacrebleu.BLEU(tokenize=tokenize) if bleu else None
+        self.further = FurtherMetrics(further, language) if further else None
 
     @staticmethod
     def generation_settings(text: str) -> Namespace:
@@ -94,6 +104,8 @@ class GenerationMetrics:
             log |= self._rouge_sums(outputs, references)
         if self.bleu:
             log |= self._bleu_counts(outputs, references)
+        if self.further:
+            log |= self.further.sums(outputs, references)
         return log
 
     def _rouge_sums(self, outputs: list[str], references: list[str]) -> dict[str, float]:
@@ -111,9 +123,8 @@ class GenerationMetrics:
             values = [bleu.sys_len, bleu.ref_len, *bleu.counts, *bleu.totals]
         return {"bleu_statistics": torch.tensor(values, dtype=torch.double)}
 
-    @staticmethod
-    def reduce(logging_outputs: list[dict]) -> None:
-        """Put the sums into fairseq's meters: ``rouge1``, ``rouge2``, ``rougeL`` and ``bleu``."""
+    def reduce(self, logging_outputs: list[dict]) -> None:
+        """Put the sums into fairseq's meters: ``rouge1``, ``rouge2``, ``rougeL``, ``bleu`` and others."""
         generated = sum(log.get("generated", 0) for log in logging_outputs)
         if not generated:
             return
@@ -124,6 +135,52 @@ class GenerationMetrics:
         if statistics:
             metrics.log_scalar("_bleu_statistics", sum(statistics).cpu())
             metrics.log_derived("bleu", lambda meters: _bleu(meters["_bleu_statistics"].sum))
+        if self.further:
+            self.further.reduce(logging_outputs)
+
+
+class FurtherMetrics:
+    """The metrics of ``--eval-metrics``: sums of what their scores are made of.
+
+    A score is the mean of its sentences, or made of counts summed over the corpus
+    (:class:`~fairseq_vhm.metrics.base.CorpusScore`).
+
+    Raises:
+        UserError: no such metric, or one that needs a model or sources, which validation has not.
+    """
+
+    def __init__(self, names: Sequence[str], language: str):
+        self.names, self.language = names, language
+        self.kinds = {score.name: score for score in self._scores(["a"], ["a"])}
+
+    def _scores(self, outputs: list[str], references: list[str]) -> list[Score]:
+        from fairseq_vhm.metrics.evaluation import evaluate
+
+        return evaluate(outputs, [[one] for one in references], self.language, self.names)
+
+    def sums(self, outputs: list[str], references: list[str]) -> dict[str, torch.Tensor]:
+        """Sums over the sentences of a batch, zeros where there are none, by the names of the scores."""
+        if not outputs:
+            return {f"{SUMS}{name}": torch.zeros_like(_sum(score)) for name, score in self.kinds.items()}
+        return {f"{SUMS}{score.name}": _sum(score) for score in self._scores(outputs, references)}
+
+    def reduce(self, logging_outputs: list[dict]) -> None:
+        """Put each score of all batches into fairseq's meters by its name."""
+        for name, kind in self.kinds.items():
+            metrics.log_scalar(f"_{name}_sums", sum(log[f"{SUMS}{name}"] for log in logging_outputs).cpu())
+            metrics.log_derived(name, partial(_figure, f"_{name}_sums", kind))
+
+
+def _sum(score: Score) -> torch.Tensor:
+    """What makes the score of several batches when it is added up: numbers, and of how many sentences."""
+    rows = score.statistics if isinstance(score, CorpusScore) else np.array(score.per_segment)[:, None]
+    return torch.tensor([*rows.sum(axis=0), len(rows)], dtype=torch.double)
+
+
+def _figure(key: str, kind: Score, meters: Mapping) -> float:
+    *sums, count = meters[key].sum.tolist()
+    value = kind.figure(np.array(sums)) if isinstance(kind, CorpusScore) else sums[0] / count
+    return round(float(value), 2)
 
 
 def _bleu(statistics) -> float:

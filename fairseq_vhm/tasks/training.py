@@ -15,7 +15,7 @@ from fairseq_vhm.data.languages import MarkedDictionary
 from fairseq_vhm.data.pairs import Batching
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import latent_noise, merge_draws
-from fairseq_vhm.latent import AggressiveInference
+from fairseq_vhm.latent import LATENTS, AggressiveInference
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
 from fairseq_vhm.tasks.non_finite import NonFinite, as_nan_where_not_finite
 
@@ -52,12 +52,14 @@ class MiniBatchTask(FairseqTask):
 
     def check_latents_are_trained(self) -> None:
         """Refuse a latent whose task no mini-batch is of."""
+        trained = [name for name in self.latent_sizes if LATENTS[name].task in self.streams]
         for name in self.latent_sizes:
-            if name not in self.streams:
-                kept = ",".join(n for n in self.latent_sizes if n in self.streams) or "none"
+            if name not in trained:
+                task = LATENTS[name].task
                 raise UserError(
-                    f"--latents: z_{name} is trained on {name.upper()} batches, but --tasks is "
-                    f"{','.join(self.tasks)}: add {name} to --tasks, or give --latents {kept}"
+                    f"--latents: z_{name} is trained on {task.upper()} batches, but --tasks is "
+                    f"{','.join(self.tasks)}: add {task} to --tasks, or give --latents "
+                    f"{','.join(trained) or 'none'}"
                 )
 
     @property
@@ -190,7 +192,8 @@ class MiniBatchTask(FairseqTask):
 
     def reduce_metrics(self, logging_outputs, criterion) -> None:
         super().reduce_metrics(logging_outputs, criterion)
-        GenerationMetrics.reduce(logging_outputs)
+        if self.generation_metrics is not None:
+            self.generation_metrics.reduce(logging_outputs)
         if criterion.training:
             self.non_finite.log()
         if criterion.training and hasattr(criterion, "collapse_watch"):

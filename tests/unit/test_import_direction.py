@@ -13,6 +13,7 @@ ALLOWED = {
     "errors": set(),
     "supported": set(),
     "names": set(),
+    "plugins": {"errors"},
     "files": {"errors"},
     "tables": set(),
     "language_codes": {"errors"},

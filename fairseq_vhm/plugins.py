@@ -1,0 +1,22 @@
+"""A user's own folder, imported before a ``vhm`` command as ``--user-dir`` of fairseq's commands is."""
+
+import importlib
+import sys
+from pathlib import Path
+
+from fairseq_vhm.errors import UserError
+
+
+def load(folder: Path) -> None:
+    """Import the package in ``folder``, so that what it registers is known.
+
+    Raises:
+        UserError: it holds no package, or one of a name that another module has.
+    """
+    folder = folder.resolve()
+    if not (folder / "__init__.py").is_file():
+        raise UserError(f"--user-dir {folder}: holds no __init__.py; give the folder of a Python package")
+    sys.path.insert(0, str(folder.parent))
+    module = importlib.import_module(folder.name)
+    if module.__file__ is None or Path(module.__file__).resolve().parent != folder:
+        raise UserError(f"--user-dir {folder}: '{folder.name}' is another module's name; rename it")
