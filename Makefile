@@ -12,11 +12,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test browser lint check clean
+.PHONY: help demo test browser lint docs check clean
 help:
 	@echo "make demo   prepare a bilingual sample, train VHM and MT-MS-CLS, generate, score (minutes)"
 	@echo "make test   all tests"
 	@echo "make lint   ruff"
+	@echo "make docs   the documentation site, in build/docs"
 	@echo "make clean  remove .venv, demo/ and caches"
 
 demo: $(STAMP)
@@ -35,7 +36,11 @@ browser:
 lint: $(STAMP)
 	$(BIN)/ruff check .
 
-check: lint test
+# A warning (a link or a name that leads nowhere, a page that no other leads to) is an error.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
+
+check: lint docs test
 
 # torch first, then fairseq built against it (never in pip's isolated environment, which would fetch
 # another torch), then all the rest at its pinned version.

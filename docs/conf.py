@@ -12,7 +12,9 @@ import fairseq_vhm  # noqa: E402  (found by the line above)
 
 logging.getLogger("markdown_it").setLevel(logging.WARNING)  # importing fairseq lets all loggers speak
 toctree = logging.getLogger("sphinx.sphinx.directives.other")
-toctree.addFilter(lambda record: "glob pattern" not in record.msg)  # places for pages that a checkout may lack
+toctree.addFilter(
+    lambda record: "glob pattern" not in record.msg
+)  # places for pages that a checkout may lack
 
 project = "fairseq_vhm"
 version = release = fairseq_vhm.__version__
@@ -24,14 +26,27 @@ PUBLIC = (
     "errors",
 )
 """The packages, and one module, whose docstrings are the API."""
-OPTIONAL = ("bert_score", "faiss", "fasttext", "matplotlib", "ot", "ray", "sentence_transformers", "transformers")
+OPTIONAL = (
+    "bert_score",
+    "faiss",
+    "fasttext",
+    "matplotlib",
+    "ot",
+    "ray",
+    "sentence_transformers",
+    "transformers",
+)
 autodoc_mock_imports = [name for name in OPTIONAL if find_spec(name) is None]
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 nitpicky = True
 OTHERS = ("argparse.", "collections.", "contextlib.", "fairseq.", "nltk.", "numpy.", "pathlib.", "torch.")
-PRIVATE = (r"(dict|tuple)\[str", "optional", "fairseq_vhm.(tables|report|text.encoders._|align.workers.(Task|Result))")
+PRIVATE = (
+    r"(dict|tuple)\[str",
+    "optional",
+    "fairseq_vhm.(tables|report|text.encoders._|align.workers.(Task|Result))",
+)
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(OTHERS)}).*"), ("py:.*", rf"({'|'.join(PRIVATE)}).*")]
 
 html_theme = "furo"

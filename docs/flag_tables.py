@@ -1,6 +1,8 @@
 """``{flags} MODULE.CLASS``: a page's table of the flags that a dataclass of settings stands for."""
 
+import re
 from dataclasses import MISSING, Field, fields
+from enum import EnumType
 from importlib import import_module
 
 from docutils import nodes
@@ -8,26 +10,27 @@ from sphinx.util.docutils import SphinxDirective
 
 
 class Flags(SphinxDirective):
-    """The fields that have a help, as flag, default and help; those of the classes before it only once."""
+    """The fields that have a help, a line each."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        """The table, as the page's own Markdown would give it."""
         module, _, name = self.arguments[0].rpartition(".")
-        rows = [row_of(field) for field in fields(getattr(import_module(module), name)) if "help" in field.metadata]
-        text = ["| flag | default | |", "|---|---|---|", *rows]
-        return self.parse_text_to_nodes("\n".join(text))
+        settings = getattr(import_module(module), name)
+        rows = [row_of(field) for field in fields(settings) if "help" in field.metadata]
+        return self.parse_text_to_nodes("\n".join(["| flag | default | |", "|---|---|---|", *rows]))
 
 
 def row_of(field: Field) -> str:
-    """A line of a table in Markdown; choices stand in front of the help."""
+    """Flag, default and help; the choices that a flag has stand before the help."""
+    alias = field.metadata.get("argparse_alias", "")
+    flag = alias if alias.startswith("--") else "--" + field.name.replace("_", "-")
     default = field.default_factory() if field.default is MISSING else field.default
-    flag = f"--{field.name}" if len(field.name) == 1 else "--" + field.name.replace("_", "-")
-    flag = field.metadata.get("argparse_alias", flag) if "--" in field.metadata.get("argparse_alias", "") else flag
     shown = "" if default in (None, "", False) else f"`{default}`"
-    choices = " \\| ".join(f"`{one.value}`" for one in field.type) if hasattr(field.type, "__members__") else ""
-    meaning = field.metadata["help"].replace("*", "\\*").replace("<", "\\<").replace("|", "\\|").replace("--", "\\--")
-    return f"| `{flag}` | {shown} | {choices + ': ' if choices else ''}{meaning} |"
+    choices = ", ".join(f"`{one.value}`" for one in field.type) if isinstance(field.type, EnumType) else ""
+    meaning = re.sub(r"([*<|\[]|--)", r"\\\1", field.metadata["help"])
+    return f"| `{flag}` | {shown} | {f'{choices}: ' * bool(choices)}{meaning} |"
 
 
 def setup(app) -> dict[str, bool]:
