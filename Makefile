@@ -13,11 +13,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test browser lint check tiers bench dist smoke clean
+.PHONY: help demo test browser lint docs check tiers bench dist smoke clean
 help:
 	@echo "make demo   prepare a bilingual sample, train VHM and MT-MS-CLS, generate, score (minutes)"
 	@echo "make test   all tests"
 	@echo "make lint   ruff and mypy"
+	@echo "make docs   the documentation site, in build/docs"
 	@echo "make tiers  times of the tests of the last make test, by folder"
 	@echo "make bench  a short run of the benchmarks"
 	@echo "make dist   dist/: wheel and sdist"
@@ -41,7 +42,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-check: lint test
+# A warning (a link or a name that leads nowhere, a page that no other leads to) is an error.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
+
+check: lint docs test
 
 # The times of the last make test, or of JUNIT.
 tiers: $(STAMP)

@@ -19,6 +19,7 @@ EXTRAS = {
         "sentence-transformers>=5",
         "transformers>=5",
     ],
+    "docs": ["furo>=2025.9", "myst-parser>=5", "sphinx>=9"],
     "report": ["jinja2>=3.1", "matplotlib>=3.8"],
     "human-eval": ["jinja2>=3.1", "krippendorff>=0.8"],
     "lexicon": ["eflomal>=2.0"],

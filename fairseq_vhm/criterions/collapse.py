@@ -8,7 +8,8 @@ from fairseq_vhm.latent import LATENTS
 
 logger = logging.getLogger(__name__)
 
-NEAR_ZERO = 0.1  # nats a sentence
+NEAR_ZERO = 0.1
+"""Nats a sentence below which a KL counts as near 0."""
 WINDOW = 250  # updates a mean is taken over
 WINDOWS = 2  # windows in a row before a warning; and between two warnings, ten times as many
 

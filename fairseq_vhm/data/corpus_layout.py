@@ -21,6 +21,7 @@ CORPUS, DICTIONARY = "corpus.json", "dict.txt"
 TEXTS, PAIRS = "texts", "pairs"
 ARTICLES, SUMMARIES = "articles", "summaries"
 KINDS = (ARTICLES, SUMMARIES)
+"""What texts are."""
 SEGMENTERS = ("sentencepiece", "mt5")
 
 MAGIC = b"MMIDIDX\x00\x00"

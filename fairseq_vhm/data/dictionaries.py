@@ -17,7 +17,7 @@ class MT5Dictionary(MarkedDictionary):
     The embeddings of a trained mT5 have no room for further symbols, so marks (tags of the tasks) are further
     names of tokens that no text has: ``index(mark)`` is the token's id, ``self[id]`` the token.
 
-    mT5 has no token of its own for a beginning; :meth:`bos` is the padding, which its decoder starts with.
+    mT5 has no token of its own for a beginning; ``bos()`` is the padding, which its decoder starts with.
     """
 
     def __init__(self, **_):

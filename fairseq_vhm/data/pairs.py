@@ -10,6 +10,7 @@ from torch import Tensor
 from fairseq_vhm.data.plan import RoundRobinPlan, Turn
 
 TAG_PLACES = ("source", "target", "none")
+"""Where the model is told the task."""
 
 
 class CutDataset(BaseWrapperDataset):
@@ -163,7 +164,7 @@ class MultiTaskPairs(FairseqDataset):
 class TrainingSteps(FairseqDataset):
     """What a rank computes at once: the mini-batches of a :class:`RoundRobinPlan`'s step.
 
-    An item is addressed by a :class:`Turn` and is that mini-batch, collated; the collater keeps those
+    An item is addressed by a :class:`~.plan.Turn` and is that mini-batch, collated; the collater keeps those
     of a step apart: ``{"mini_batches": [...]}``.  With ``ms_of_cls`` (the MS pair of each CLS pair's
     document) the mini-batches of MS are those of CLS, document for document; ``in_one`` puts each of
     them into that of CLS as its ``partner``.

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 SCHEDULES = ("joint", "alternate")
+"""``joint``: every task in each update; ``alternate``: one task an update in turn."""
 
 
 class Turn(NamedTuple):

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 SAMPLINGS = ("multistage", "unistage", "proportional", "uniform")
+"""The ways to draw directions."""
 
 Direction = tuple[str, str]
 """(source language, target language)."""

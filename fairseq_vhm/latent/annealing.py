@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 KL_SCHEDULES = ("linear", "cyclical", "sigmoid", "constant")
+"""How the weight may rise."""
 
 _CYCLES = 4  # Fu et al. (2019), section 4: M = 4 cycles ...
 _RISING_SHARE = 0.5  # ... in each of which the weight rises for R = 0.5 of the time

@@ -24,6 +24,7 @@ from fairseq_vhm.text.langid import LanguageIdentifier, language_code, target_la
 
 NAME = "offtarget"
 ODDS = 4.0
+"""How many times as likely as the target another language must be to count."""
 
 
 def score_offtarget(

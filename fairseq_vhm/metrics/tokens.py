@@ -103,3 +103,4 @@ RULES = {
 BY_SCRIPT = TokenRule(
     "by-script-nfc|case:lower|stem:no|split:terminal-punctuation", sentences_by_script
 )
+"""The rule of every language that has none of its own."""

@@ -61,7 +61,7 @@ class ATSConfig(Settings):
     )
 
     def check(self) -> None:
-        """See :class:`Settings`."""
+        """See :class:`~.config.Settings`."""
         if self.lexicon_candidates < 1:
             raise UserError(f"--lexicon-candidates {self.lexicon_candidates}: give at least 1")
 

@@ -76,7 +76,7 @@ class HFMT5Config(Settings):
         return None if self.dropout == OF_CONFIG else self.dropout
 
     def check(self) -> None:
-        """See :class:`Settings`."""
+        """See :class:`~.config.Settings`."""
         if self.dropout != OF_CONFIG and not 0 <= self.dropout < 1:
             raise UserError(f"--dropout {self.dropout}: give a probability from 0 and below 1")
 

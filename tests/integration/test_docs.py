@@ -1,17 +1,25 @@
 """The commands of ``docs/``, run as they stand there, on files of the names that they use."""
 
+import json
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import many_languages
 import pytest
 import tiny_encoders
+from commands import REPOSITORY
 
 from fairseq_vhm.data.corpus import Corpus
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = REPOSITORY / "docs"
+EXAMPLES = REPOSITORY / "examples"
+sys.path.insert(0, str(EXAMPLES))
+
+import run as runner  # noqa: E402  (found by the line above)
+
 ENGLISH = ["the court opened on monday .", "rain fell on the coast .", "a cat sat here .", "prices rose ."]
 OTHER = ["the court opened .", "rain fell .", "a dog sat here .", "prices fell again ."]
 CHINESE = ["法院周一开庭。", "海岸下雨。", "一只猫坐在这里。", "物价上涨。"]
@@ -19,15 +27,39 @@ NOT_RUN = {
     "docs/metrics.md": ["resultofpaper"],  # outputs that others have published
     "docs/human_eval.md": ["human-eval results"],  # needs what annotators did: tests/browser
 }
+RUN_ELSEWHERE = {
+    "align.md": "test_align_cli.py",
+    "data.md": "test_prepare_trio.py",
+    "many_to_many.md": "test_many_to_many.py",
+    "troubleshooting.md": "test_doctor.py",
+}
+WITH_OTHER_FILES = {  # need what is downloaded: these run the same commands on small models of their own
+    "crosssum_data.md": "test_prepare_crosssum.py",
+    "mbart.md": "test_mbart_commands.py",
+    "mt5.md": "test_mt5_commands.py",
+    "pipeline.md": "test_pipeline.py",
+}
+ON_OWN_DATA = ("own_data.md", "few_shot.md", "collapse.md")
+"""Pages whose commands follow each other."""
+CUT = {  # so that a command ends within seconds
+    "--max-update 1400": "--max-update 2 --cpu --num-workers 0",
+    "--max-len-b 60": "--max-len-b 4 --cpu --num-workers 0",
+    "--valid-subset test": "--valid-subset test --cpu --num-workers 0",
+}
 
 
-def commands(document: str) -> list[str]:
-    """The ``vhm`` commands in the code blocks of a document, continued lines joined."""
+def commands(document: str, program: str = "vhm ") -> list[str]:
+    """The commands of a program in the code blocks of a document, continued lines joined."""
     text = (DOCS / document).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:bash)?\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    blocks = re.findall(r"^```(.*?)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    lines = "".join(code for kind, code in blocks if kind in ("bash", "")).replace("\\\n", " ").splitlines()
     skipped = NOT_RUN.get(f"docs/{document}", [])
-    return [line for line in lines if line.startswith("vhm ") and not any(s in line for s in skipped)]
+    return [line for line in lines if line.startswith(program) and not any(s in line for s in skipped)]
+
+
+def pages(program: str = "") -> set[str]:
+    """The pages that hold a command of a program."""
+    return {path.name for path in DOCS.glob("*.md") if commands(path.name, program)}
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +109,75 @@ def test_every_command_of_the_document_runs(forked, workplace, document):
         forked(*arguments, cwd=workplace)
     made = {"metrics.md": "compare.tex", "report.md": "report/index.html", "human_eval.md": "study/key.json"}
     assert (workplace / made[document]).stat().st_size > 0
+
+
+def test_the_texts_of_own_data_are_read_as_its_command_says(forked, tmp_path):
+    """Up to the vocabulary, for which they are too few; ``test_prepare_trio.py`` has what follows."""
+    row = {"article": "the river rose", "english": "river rises", "chinese": "河水上涨"}
+    (tmp_path / "mine").mkdir()
+    for split, size in (("train", 60), ("valid", 8), ("test", 9)):
+        lines = (json.dumps({**row, "article": f"{split} {number}"}) + "\n" for number in range(size))
+        (tmp_path / "mine" / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+    for language, text in (("en", "a b"), ("zh", "河水")):
+        lines = (f"{text} {number}\n" for number in range(450))
+        (tmp_path / f"sentences.{language}").write_text("".join(lines), encoding="utf-8")
+    command = commands("own_data.md", "vhm prepare")[0]
+    done = forked(*shlex.split(command), cwd=tmp_path, fails=True)
+    assert "--vocab-size 8000 is more than this text can fill" in done.stderr
+    assert {"collect cls.train", "collect mt.valid", "collect ms.test"} <= set(done.stderr.splitlines())
+
+
+@pytest.fixture(scope="module")
+def own_data(toy_data, tmp_path_factory) -> Path:
+    """A folder with DATA as ``vhm prepare trio`` leaves it, of the toy corpus."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "fairseq_vhm").symlink_to(REPOSITORY / "fairseq_vhm")
+    (folder / "DATA" / "text").mkdir(parents=True)
+    for task in ("cls", "mt", "ms"):
+        (folder / "DATA" / task).symlink_to(toy_data / task)
+    for language in ("en", "zh"):
+        text = toy_data.parent / "text" / "cls" / f"test.{language}"
+        shutil.copy(text, folder / "DATA" / "text" / f"cls.test.{language}")
+    return folder
+
+
+def test_the_commands_of_own_data_few_shot_and_collapse_run_in_turn(forked, own_data):
+    """Those that the README has too are left to ``test_readme.py``, ``run.py`` to the test below."""
+    elsewhere = ("python", "vhm prepare", "vhm report")
+    found = [one for page in ON_OWN_DATA for one in commands(page, "") if not one.startswith(elsewhere)]
+    done, used = {}, set()
+    for command in found:
+        for old in filter(command.__contains__, CUT):
+            used.add(old)
+            command = command.replace(old, CUT[old])
+        words, _, log = command.partition(" > ")
+        done[command] = forked(*shlex.split(words), cwd=own_data)
+        if log:
+            (own_data / log).write_text(done[command].stdout, encoding="utf-8")
+    assert used == set(CUT), "the pages no longer say what this test cuts down"
+    printed = "".join(process.stdout for process in done.values())
+    assert "cls train: 6 of 60 pairs in use (few-shot)" in printed
+    (validated,) = (process.stdout for command, process in done.items() if "fairseq-validate" in command)
+    (line,) = (line for line in validated.splitlines() if "valid on 'test' subset" in line)
+    assert all(f"| {name} " in line for name in ("nll_loss_cls", "kl_cls", "kl_mt", "kl_ms", "au_cls"))
+
+
+@pytest.mark.parametrize("page", sorted(pages("python examples/run.py")))
+def test_the_rows_of_a_page_are_accepted_and_are_runs(monkeypatch, page):
+    """``run.py`` itself is run by ``test_examples.py``, and every row built there."""
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(runner, "provide", lambda job: None)
+    for command in commands(page, "python examples/run.py"):
+        jobs: list[runner.Job] = []
+        monkeypatch.setattr(runner, "run", lambda job, device, jobs=jobs: jobs.append(job))
+        monkeypatch.setattr(sys, "argv", shlex.split(command)[1:])
+        runner.main()
+        assert jobs and len({job.folder for job in jobs}) == len(jobs)
+        assert all(list(runner.commands(job)) for job in jobs)
+
+
+def test_every_page_with_commands_is_run_by_a_test():
+    run_here = {"metrics.md", "report.md", "human_eval.md", *ON_OWN_DATA, *pages("python examples/run.py")}
+    elsewhere = RUN_ELSEWHERE | WITH_OTHER_FILES
+    assert pages() - run_here == elsewhere.keys() - run_here
+    assert all((Path(__file__).parent / name).is_file() for name in elsewhere.values())
