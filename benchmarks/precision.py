@@ -91,7 +91,8 @@ def main() -> None:
         for name, error in each.items()
     ]
     print(Table("Against float32", ["precision", "of", "largest relative error", "bound"], rows).plain())
-    write_json(given.json, __file__, {"rounds": given.rounds, "largest": figures, "bounds": BOUNDS}, given.threads)
+    found = {"rounds": given.rounds, "largest": figures, "bounds": BOUNDS}
+    write_json(given.json, __file__, found, given.threads)
 
 
 if __name__ == "__main__":
