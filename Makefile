@@ -62,4 +62,4 @@ $(STAMP): requirements.txt setup.py fairseq_vhm/supported.py Makefile
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo build docs/api/*.rst *.egg-info .pytest_cache .ruff_cache

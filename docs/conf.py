@@ -18,6 +18,7 @@ project = "fairseq_vhm"
 version = release = fairseq_vhm.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "flag_tables"]
 myst_heading_anchors = 3
+smartquotes = False  # "--" begins a flag
 
 PUBLIC = (
     *("latent", "modules", "models", "criterions", "data", "tasks", "generation", "metrics", "text", "align"),
