@@ -83,7 +83,8 @@ def test_every_flag_that_a_document_names_exists(known_flags, page):
 @pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_every_file_that_a_document_names_exists(page):
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"\b(?:examples|benchmarks|preprocess|tests|docs|fairseq_vhm)/[\w/.-]+\.\w+", text)
+    folders = "examples|benchmarks|preprocess|tests|docs|fairseq_vhm"
+    named = re.findall(rf"(?<![\w/])(?:{folders})/[\w/.-]+\.\w+", text)
     assert [name for name in dict.fromkeys(named) if not (REPOSITORY / name).exists()] == []
 
 
