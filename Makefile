@@ -95,4 +95,4 @@ $(STAMP): requirements.txt setup.py fairseq_vhm/supported.py Makefile
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo build dist docs/api/*.rst *.egg-info .pytest_cache .ruff_cache

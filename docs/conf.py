@@ -12,14 +12,13 @@ import fairseq_vhm  # noqa: E402  (found by the line above)
 
 logging.getLogger("markdown_it").setLevel(logging.WARNING)  # importing fairseq lets all loggers speak
 toctree = logging.getLogger("sphinx.sphinx.directives.other")
-toctree.addFilter(
-    lambda record: "glob pattern" not in record.msg
-)  # places for pages that a checkout may lack
+toctree.addFilter(lambda record: "glob pattern" not in record.msg)  # places for pages that may be missing
 
 project = "fairseq_vhm"
 version = release = fairseq_vhm.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "flag_tables"]
 myst_heading_anchors = 3
+smartquotes = False  # "--" begins a flag
 
 PUBLIC = (
     *("latent", "modules", "models", "criterions", "data", "tasks", "generation", "metrics", "text", "align"),
@@ -27,29 +26,27 @@ PUBLIC = (
 )
 """The packages, and one module, whose docstrings are the API."""
 OPTIONAL = (
-    "bert_score",
-    "faiss",
-    "fasttext",
-    "matplotlib",
-    "ot",
-    "ray",
-    "sentence_transformers",
-    "transformers",
+    *("bert_score", "faiss", "fasttext", "matplotlib"),
+    *("ot", "ray", "sentence_transformers", "transformers"),
 )
+"""What extras bring; the build does without them."""
 autodoc_mock_imports = [name for name in OPTIONAL if find_spec(name) is None]
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
+toc_object_entries_show_parents = "hide"
 nitpicky = True
 OTHERS = ("argparse.", "collections.", "contextlib.", "fairseq.", "nltk.", "numpy.", "pathlib.", "torch.")
+"""What has no pages here to link to; nor has what is private, or no name but a form of a type."""
 PRIVATE = (
-    r"(dict|tuple)\[str",
-    "optional",
+    *(r"(dict|tuple)\[str", "optional"),
     "fairseq_vhm.(tables|report|text.encoders._|align.workers.(Task|Result))",
 )
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(OTHERS)}).*"), ("py:.*", rf"({'|'.join(PRIVATE)}).*")]
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_title = f"fairseq_vhm {release}"
 html_copy_source = False
 html_show_copyright = False

@@ -29,7 +29,7 @@ def row_of(field: Field) -> str:
     default = field.default_factory() if field.default is MISSING else field.default
     shown = "" if default in (None, "", False) else f"`{default}`"
     choices = ", ".join(f"`{one.value}`" for one in field.type) if isinstance(field.type, EnumType) else ""
-    meaning = re.sub(r"([*<|\[]|--)", r"\\\1", field.metadata["help"])
+    meaning = re.sub(r"([*<|\[])", r"\\\1", field.metadata["help"])
     return f"| `{flag}` | {shown} | {f'{choices}: ' * bool(choices)}{meaning} |"
 
 

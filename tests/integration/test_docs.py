@@ -1,5 +1,6 @@
 """The commands of ``docs/``, run as they stand there, on files of the names that they use."""
 
+import gzip
 import json
 import re
 import shlex
@@ -34,11 +35,11 @@ RUN_ELSEWHERE = {
     "troubleshooting.md": "test_doctor.py",
 }
 WITH_OTHER_FILES = {  # need what is downloaded: these run the same commands on small models of their own
-    "crosssum_data.md": "test_prepare_crosssum.py",
     "mbart.md": "test_mbart_commands.py",
     "mt5.md": "test_mt5_commands.py",
     "pipeline.md": "test_pipeline.py",
 }
+LANGUAGES = {"source_lang": "en", "target_lang": "bn"}
 ON_OWN_DATA = ("own_data.md", "few_shot.md", "collapse.md")
 """Pages whose commands follow each other."""
 CUT = {  # so that a command ends within seconds
@@ -127,6 +128,28 @@ def test_the_texts_of_own_data_are_read_as_its_command_says(forked, tmp_path):
     assert {"collect cls.train", "collect mt.valid", "collect ms.test"} <= set(done.stderr.splitlines())
 
 
+def test_the_rows_of_crosssum_data_are_read_as_its_commands_say(forked, tmp_path):
+    """Up to the vocabulary, too; ``test_prepare_crosssum.py`` has what follows."""
+
+    def write(name: str, **row: str) -> None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        opened = gzip.open if name.endswith(".gz") else open
+        named = {key: f"{value} in {name}" for key, value in row.items()}
+        with opened(tmp_path / name, "wt", encoding="utf-8") as file:
+            file.write(json.dumps(named | LANGUAGES) + "\n")
+
+    for split in ("train", "val", "test"):
+        write(f"CrossSum/english-bengali_{split}.jsonl", text="an article", summary="its summary")
+        write(f"XLSum/english_{split}.jsonl", text="another", summary="its own")
+    for name in ("rows/part-0.jsonl", "rows/held-out.jsonl", "final.jsonl.gz"):
+        write(name, source="a third", target="third")
+    found = commands("crosssum_data.md")
+    assert len(found) == 2
+    for command in found:
+        done = forked(*shlex.split(command), cwd=tmp_path, fails=True)
+        assert "--vocab-size 64000 is more than this text can fill" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def own_data(toy_data, tmp_path_factory) -> Path:
     """A folder with DATA as ``vhm prepare trio`` leaves it, of the toy corpus."""
@@ -177,7 +200,8 @@ def test_the_rows_of_a_page_are_accepted_and_are_runs(monkeypatch, page):
 
 
 def test_every_page_with_commands_is_run_by_a_test():
-    run_here = {"metrics.md", "report.md", "human_eval.md", *ON_OWN_DATA, *pages("python examples/run.py")}
+    run_here = {"metrics.md", "report.md", "human_eval.md", "crosssum_data.md", *ON_OWN_DATA}
+    run_here |= pages("python examples/run.py")
     elsewhere = RUN_ELSEWHERE | WITH_OTHER_FILES
     assert pages() - run_here == elsewhere.keys() - run_here
     assert all((Path(__file__).parent / name).is_file() for name in elsewhere.values())

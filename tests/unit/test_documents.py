@@ -83,7 +83,8 @@ def test_every_flag_that_a_document_names_exists(known_flags, page):
 @pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_every_file_that_a_document_names_exists(page):
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"\b(?:examples|benchmarks|preprocess|tests|docs|fairseq_vhm)/[\w/.-]+\.\w+", text)
+    folders = "examples|benchmarks|preprocess|tests|docs|fairseq_vhm"
+    named = re.findall(rf"(?<![\w/])(?:{folders})/[\w/.-]+\.\w+", text)
     assert [name for name in dict.fromkeys(named) if not (REPOSITORY / name).exists()] == []
 
 
@@ -107,10 +108,14 @@ def error_lines() -> list[str]:
     return re.findall(r"^\| (?:fairseq's )?`(.+?)` \|", page, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("line", error_lines())
-def test_every_error_line_is_one_that_the_code_prints(line):
-    pattern = re.compile(".*".join(map(re.escape, line.split("..."))), flags=re.DOTALL)
+def test_every_error_line_is_one_that_the_code_prints():
+    fairseq = str(Path(options.__file__).parent / "optim")
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    ours = (*texts("fairseq_vhm"), *texts("preprocess"), makefile)
-    fairseq = Path(options.__file__).parent / "optim"
-    assert any(pattern.search(text) for text in (*ours, *texts(str(fairseq)))), line
+    printed = (*texts("fairseq_vhm"), *texts("preprocess"), *texts(fairseq), makefile)
+
+    def is_printed(line: str) -> bool:
+        pattern = re.compile(".*".join(map(re.escape, line.split("..."))), flags=re.DOTALL)
+        return any(map(pattern.search, printed))
+
+    assert len(error_lines()) > 40
+    assert [line for line in error_lines() if not is_printed(line)] == []
