@@ -109,7 +109,8 @@ class Collector:
         contradictions: Counter[str] = Counter()
         rows = 0
         self._before = {key: pool.count for key, pool in self._pools.items()}
-        for row in progress.counted(dropped.filter(items)):
+        rows_of_split: Iterator = progress.counted(dropped.filter(items))
+        for row in rows_of_split:
             rows += 1
             if leak := self._leak(row, split):
                 leaks[" ".join(leak)] += 1
