@@ -52,7 +52,7 @@ class RayWorkers:
         """
         import ray
 
-        remote = ray.remote(num_gpus=int(gpu), max_retries=RETRIES)(_do)
+        remote: Any = ray.remote(num_gpus=int(gpu), max_retries=RETRIES)(_do)
         waiting = iter(tasks)
         running = [remote.remote(function, task) for task in islice(waiting, self._window)]
         while running:

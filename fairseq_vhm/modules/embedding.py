@@ -60,7 +60,7 @@ class _Gathering:
     def __init__(self, table: nn.Embedding):
         self.weight, self.padding = table.weight.detach(), table.padding_idx
         self.gradient: Tensor | None = None
-        self.handle = _Table.apply(table.weight, self)
+        self.handle: Any = _Table.apply(table.weight, self)
 
     def add(self, tokens: Tensor, gradient: Tensor) -> None:
         if self.gradient is None:

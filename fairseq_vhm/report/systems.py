@@ -33,7 +33,10 @@ NAMED: dict[Kind, str] = {
 }
 NAMED |= {(frozenset(latents), hierarchy, THE_PAPERS): name for latents, hierarchy, name in ABLATIONS}
 
-DECODER_A_TASK: dict[tuple[str, ...], str] = {("cls", "ms"): "MS-CLS", ("cls", "mt"): "MT-CLS"}  # Zhu et al. (2019)
+DECODER_A_TASK: dict[tuple[str, ...], str] = {
+    ("cls", "ms"): "MS-CLS",  # Zhu et al. (2019)
+    ("cls", "mt"): "MT-CLS",
+}
 
 ARCHITECTURES = {"ats_transformer": "ATS", "ms_cls_rec_transformer": "MS-CLS-Rec"}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import read_lines, read_references
+from fairseq_vhm.metrics.outputs import PostProcess, read_lines, read_references
 from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.report.runs import Run
 
