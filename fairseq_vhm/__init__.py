@@ -19,7 +19,7 @@ def register() -> None:
     from fairseq_vhm import criterions, models, optimizers, tasks  # noqa: F401
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> type:
     if name == "VHMTransformerModel":
         from fairseq_vhm.models.vhm_transformer import VHMTransformerModel
 

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
 from fairseq_vhm import supported
 from fairseq_vhm.errors import UserError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 State = Literal["ok", "missing", "absent", "note"]
 
@@ -169,7 +173,7 @@ def check_machine() -> Check:
     return Check("machine", "note", detail)
 
 
-def _import(name: str):
+def _import(name: str) -> tuple[ModuleType | None, str]:
     """A module, or None and why not; importing others' packages may fail in any way."""
     try:
         return importlib.import_module(name), ""
@@ -199,8 +203,8 @@ def _group(name: str, requirements: list[str], extra: str) -> Check:
     if not lacking:
         return Check(name, "ok", ", ".join(one.name for one in concerned))
     wanted = f"{DISTRIBUTION}[{extra}]" if extra else DISTRIBUTION
-    state = "absent" if extra else "missing"
-    return Check(name, state, f"no {', '.join(lacking)}", f"pip install '{wanted}'")
+    remedy = f"pip install '{wanted}'"
+    return Check(name, "absent" if extra else "missing", f"no {', '.join(lacking)}", remedy)
 
 
 def _concerned(requirements: list[str], extra: str) -> list:
@@ -214,7 +218,7 @@ def _concerned(requirements: list[str], extra: str) -> list:
     ]
 
 
-def _is_met(requirement) -> bool:
+def _is_met(requirement: "Requirement") -> bool:
     try:
         installed = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
@@ -222,7 +226,7 @@ def _is_met(requirement) -> bool:
     return requirement.specifier.contains(installed, prereleases=True)
 
 
-def _multiplies_bf16(torch) -> bool:
+def _multiplies_bf16(torch: ModuleType) -> bool:
     try:
         ones = torch.ones(2, 2, dtype=torch.bfloat16)
         return bool((ones @ ones == 2).all())

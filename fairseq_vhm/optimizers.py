@@ -4,6 +4,7 @@ fairseq takes a fused kernel where apex is installed, and on GPUs alone; torch h
 of device since 2.4.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +31,7 @@ class FusedAdam(FairseqAdam):
         UserError: ``--fp16-adam-stats``, which torch's kernel has not.
     """
 
-    def __init__(self, cfg: FusedAdamConfig, params):
+    def __init__(self, cfg: FusedAdamConfig, params: Iterable) -> None:
         FairseqOptimizer.__init__(self, cfg)
         if cfg.fp16_adam_stats:
             raise UserError("--fp16-adam-stats does not go with --optimizer fused_adam: use adam, or drop it")

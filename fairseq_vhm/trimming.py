@@ -299,6 +299,7 @@ def _save_dictionary(dictionary: Dictionary, kept: Tensor, path: Path) -> None:
 
 def _check_segmentation(request: Request, model: Path) -> None:
     """Segment the beginning of each text with the old and with the new model."""
+    assert request.spm is not None, "there is a trimmed model of it"
     before, after = _segmenter(request, request.spm), _segmenter(request, model)
     for path in request.texts:
         for number, line in enumerate(islice(read_lines(path), CHECKED_LINES), start=1):

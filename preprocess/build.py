@@ -8,6 +8,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
@@ -53,7 +54,7 @@ class Builder:
         seen = self._encode()
         symbols = self.work.stage("dictionary", self._make_dictionary)
         for task in dict.fromkeys(part.task for part in self.parts):
-            unknown = self.work.stage(f"binarize {task}", lambda t=task: self._binarize(t, seen))
+            unknown = self.work.stage(f"binarize {task}", partial(self._binarize, task, seen))
             for name in unknown:
                 seen[name] |= unknown[name]
         segmentation = self._segmenter().settings()
@@ -91,15 +92,19 @@ class Builder:
     def _segmenter(self) -> Segmenter:
         settings = self.settings
         if settings.segmentation == SubwordSegmenter.kind:
-            return SubwordSegmenter(self.work.path(MODEL_NAME), settings.lowercase)
-        return WordSegmenter(settings.chinese_words, settings.lowercase)
+            return SubwordSegmenter(  # type: ignore[return-value]  # load is the protocol's alone
+                self.work.path(MODEL_NAME), settings.lowercase
+            )
+        return WordSegmenter(  # type: ignore[return-value]  # likewise
+            settings.chinese_words, settings.lowercase
+        )
 
     def _encode(self) -> dict[str, dict]:
         with encoder(self._segmenter(), self.workers, self.work.progress) as encode:
             return {
                 side.name: self.work.stage(
                     f"encode {side.name}",
-                    lambda side=side: self._encode_side(encode, side),
+                    partial(self._encode_side, encode, side),
                     self.pairs[side.part.name],
                 )
                 for side in self._sides()

@@ -95,7 +95,7 @@ def open_corpus(request: Request, specs: dict[str, str | None], hold_out: int, s
     Raises:
         UserError: a file is missing, or the corpus has no validation part.
     """
-    main = open_spec(specs["train"], request)
+    main = open_spec(specs["train"] or "", request)
     parts = {}
     for split in SPLITS:
         own = specs.get(split) if split != "train" else None

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import BoundedSemaphore
+from typing import Any
 
 from fairseq_vhm.text.segment import Segmenter
 from preprocess.lengths import Lengths
@@ -98,7 +99,7 @@ def encoder(segmenter: Segmenter, workers: int, progress: Progress) -> Iterator[
 
 
 @contextmanager
-def ordered_map(workers: int, start: Callable, *arguments) -> Iterator[Map]:
+def ordered_map(workers: int, start: Callable, *arguments: Any) -> Iterator[Map]:
     """A lazy ``map`` over ``workers`` processes (none for one) in each of which ``start(*arguments)`` ran."""
     if workers == 1:
         start(*arguments)
@@ -108,11 +109,11 @@ def ordered_map(workers: int, start: Callable, *arguments) -> Iterator[Map]:
         yield partial(_bounded_imap, pool, workers * _CHUNKS_A_WORKER)
 
 
-def _bounded_imap(pool, most: int, function: Callable, items: Iterator) -> Iterator:
+def _bounded_imap(pool: Any, most: int, function: Callable, items: Iterator) -> Iterator:
     """``pool.imap`` that reads its input only ``most`` items ahead of what was taken from it."""
     slots = BoundedSemaphore(most)
 
-    def admitted():
+    def admitted() -> Iterator:
         for item in items:
             slots.acquire()
             yield item
@@ -142,6 +143,7 @@ def _start_process(start: Callable, arguments: tuple) -> None:
 
 
 def _encode_chunk(lang: str, limit: int, lines: list[str]) -> tuple[bytes, Encoded]:
+    assert _segmenter is not None, "see _start_worker"
     seen = Encoded()
     kept = []
     for line in lines:

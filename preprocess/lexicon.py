@@ -77,6 +77,7 @@ class LexiconInputs:
         if self.data:
             out = folder / "symbols"
             source, target = write_symbols(self.data, PARALLEL_TASK, PARALLEL_SPLIT, out, progress)
+        assert source is not None and target is not None, "see check"
         if self.alignments:
             return Alignments(source, target, self.alignments, self.reverse_alignments)
         return Alignments(source, target, *align(source, target, folder, progress))

@@ -63,7 +63,8 @@ class BarProgress(Progress):
         self._current = self._bars.add_task(name, total=total)
 
     def advance(self, count: int) -> None:
-        self._bars.advance(self._current, count)
+        if self._current is not None:
+            self._bars.advance(self._current, count)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
@@ -113,7 +114,7 @@ def _collect(settings: TrioSettings, corpora: list[Corpus], work: Workspace) -> 
             part = _part(corpus, split)
             results[part.name] = work.stage(
                 f"collect {part.name}",
-                lambda c=corpus, p=part: _collect_part(settings, c, p, held_out, work),
+                partial(_collect_part, settings, corpus, part, held_out, work),
             )
         if split != "train":
             for corpus in present:

@@ -17,7 +17,7 @@ import fairseq_vhm
 REPOSITORY = Path(__file__).resolve().parents[1]
 SIZES = {"train": 40, "valid": 6, "test": 6}
 SUFFIXES = {"cls": ("en", "de"), "mt": ("en", "de"), "ms": ("en", "en_sum")}
-PREPARE = shlex.split("prepare trio DATA --source-lang en --target-lang de --vocab-size 60 --quiet")
+PREPARE = shlex.split("prepare trio DATA --source-lang en --target-lang de --vocab-size 24 --quiet")
 TASK = shlex.split("--task cross_lingual_summarization --cpu")
 TRAIN = shlex.split("""
     --arch vhm_transformer_tiny --criterion elbo --optimizer adam --lr 0.001 --max-tokens 400 --max-update 2

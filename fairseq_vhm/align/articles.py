@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -88,7 +89,7 @@ class Articles:
 
     def read(self, places: Iterable[int]) -> Iterator[Article]:
         """The articles at ``places``, from their files."""
-        opened: dict[int, object] = {}
+        opened: dict[int, BinaryIO] = {}
         try:
             for place in places:
                 number = int(self.file[place])
@@ -122,7 +123,7 @@ class Reading:
         self.dropped[str(bad).partition(":")[0]] += 1
 
 
-def read_articles(sources: Sequence[Source], reading: Reading, progress) -> list[Articles]:
+def read_articles(sources: Sequence[Source], reading: Reading, progress: Any) -> list[Articles]:
     """The articles of each language, languages in order; exact repetitions once.
 
     Args:
@@ -153,7 +154,7 @@ class _Columns:
         self.columns = {name: array(_CODES[kind]) for name, kind in _FIELDS.items()}
         self.owner, self.content = array("q"), array("Q")
 
-    def read(self, source: Source, reading: Reading, progress) -> None:
+    def read(self, source: Source, reading: Reading, progress: Any) -> None:
         self.files.append(source.path)
         split = NO_SPLIT if source.split is None else SPLITS.index(source.split)
         offset = 0

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def embed(
     model: Path,
     settings: Embedding,
     workers: Workers,
-    progress,
+    progress: Any,
 ) -> int:
     """Embed every summary that ``store`` lacks, and say how many these were."""
     missing = [store.missing(np.unique(articles.summary)) for articles in languages]

@@ -39,8 +39,8 @@ def _owners(nodes: Nodes) -> tuple[np.ndarray, np.ndarray]:
     for articles, offset in zip(nodes.languages, nodes.article_offsets, strict=False):
         article = articles.content[:, 0].astype(np.int64) + offset
         rows.append(np.stack([nodes.of_article[article].astype(KEY), articles.content[:, 1]], axis=1))
-    rows = np.unique(np.concatenate(rows), axis=0)
-    return rows[:, 0].astype(np.int64), rows[:, 1]
+    unique = np.unique(np.concatenate(rows), axis=0)
+    return unique[:, 0].astype(np.int64), unique[:, 1]
 
 
 def _common(content: np.ndarray, language: np.ndarray, size: int, most: int) -> np.ndarray:

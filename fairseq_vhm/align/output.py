@@ -11,6 +11,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def write_index(folder: Path, nodes: Nodes, pairs: Pairs, assignment: Assignment
 
 
 def write_texts(
-    folder: Path, nodes: Nodes, pairs: Pairs, assignment: Assignment, own: bool, progress
+    folder: Path, nodes: Nodes, pairs: Pairs, assignment: Assignment, own: bool, progress: Any
 ) -> None:
     """The files of JSON lines, of both directions of each pair of languages; with ``own`` also those of
     articles with their own summaries."""

@@ -105,8 +105,9 @@ def _between(
 
 def _near(nodes: Nodes, searches: Searches, source: int, target: int, threshold: float) -> tuple:
     """Nodes of ``source``, their nearest ones of ``target`` over the threshold, and the cosines."""
-    names = (nodes.languages[number].language for number in (source, target))
+    names = [nodes.languages[number].language for number in (source, target)]
     found = searches.read(*names)
+    assert found is not None, "searched before"
     rows = np.flatnonzero((found.target >= 0) & (found.cosine >= threshold))
     return rows + nodes.offsets[source], found.target[rows] + nodes.offsets[target], found.cosine[rows]
 

@@ -7,6 +7,7 @@ costs seconds; what follows them is computed anew each time.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class Request:
         return {part: asdict(getattr(self, part)) for part in parts} | {"precision": self.embedding.precision}
 
 
-def align(request: Request, progress) -> Report:
+def align(request: Request, progress: Any) -> Report:
     """Do it all; ``progress`` is a ``preprocess.progress.Progress``.
 
     Raises:
@@ -88,7 +89,7 @@ def align(request: Request, progress) -> Report:
     return report
 
 
-def find(request: Request, progress) -> Report:
+def find(request: Request, progress: Any) -> Report:
     """All but the writing: what is found, in memory, and a cache with which a repeated command goes on."""
     cache = request.cache or request.out.with_name(f"{request.out.name}.cache")
     store = open_store(request.labse, cache, request.embedding)
@@ -140,7 +141,7 @@ def _pair(request: Request, nodes: Nodes, searches: Searches, reading: Reading) 
     return Report(settings, counts, nodes, pairs, assignment, similarity)
 
 
-def _write(folder: Path, request: Request, report: Report, progress) -> None:
+def _write(folder: Path, request: Request, report: Report, progress: Any) -> None:
     write_index(folder, report.nodes, report.pairs, report.assignment)
     if request.form == "text":
         write_texts(folder, report.nodes, report.pairs, report.assignment, request.own, progress)

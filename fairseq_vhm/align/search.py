@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Searches:
         self.folder, self.store, self.keys, self.settings = folder, store, keys, settings
         self._digests = {language: array_key(kept) for language, kept in keys.items()}
 
-    def run(self, workers: Workers, progress) -> int:
+    def run(self, workers: Workers, progress: Any) -> int:
         """Search what has not been searched yet; says how many ordered pairs of languages that were."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for language, keys in self.keys.items():
@@ -123,9 +124,10 @@ def search(task: SearchTask) -> Path:
     cosine[there] = task.store.cosines(source[there], target[found[there]])
     sample = np.empty(0, dtype=np.int64) if is_exact(index) else _spread(len(source), SAMPLE)
     exact = best_cosines(queries[sample], Stored(task.store, target))
-    arrays = {"target": found, "cosine": cosine, "sample": sample, "exact": exact}
+    arrays: dict[str, Any] = {"target": found, "cosine": cosine, "sample": sample, "exact": exact}
+    arrays["mark"] = np.array(task.mark)
     buffer = io.BytesIO()
-    np.savez(buffer, mark=np.array(task.mark), **arrays)
+    np.savez(buffer, **arrays)
     write_bytes(task.out, buffer.getvalue())
     return task.out
 
@@ -140,11 +142,11 @@ class Stored:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getitem__(self, rows) -> np.ndarray:
+    def __getitem__(self, rows: Any) -> np.ndarray:
         return self.store.gather(self.keys[rows])
 
 
-def build_index(vectors: "Stored | np.ndarray", settings: Searching):
+def build_index(vectors: "Stored | np.ndarray", settings: Searching) -> Any:
     """FAISS's index of N vectors (N x D, float32), read in blocks: IVF where wanted and trainable."""
     faiss = _read_faiss()
     size = len(vectors)
@@ -161,7 +163,7 @@ def build_index(vectors: "Stored | np.ndarray", settings: Searching):
     return index
 
 
-def _read_faiss():
+def _read_faiss() -> Any:
     """The library, kept from telling how it looks for itself where fairseq has set all loggers to DEBUG."""
     logging.getLogger("faiss").setLevel(logging.WARNING)
     import faiss
@@ -169,12 +171,12 @@ def _read_faiss():
     return faiss
 
 
-def nearest(index, queries: np.ndarray) -> np.ndarray:
+def nearest(index: Any, queries: np.ndarray) -> np.ndarray:
     """The nearest vector to each query (n, int32); -1 where none was found."""
     return index.search(queries, 1)[1][:, 0].astype(np.int32)
 
 
-def is_exact(index) -> bool:
+def is_exact(index: Any) -> bool:
     return not hasattr(index, "nprobe")
 
 
@@ -192,6 +194,6 @@ def _spread(size: int, most: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _index(folder: Path, precision: str, keys: Path, settings: Searching):
+def _index(folder: Path, precision: str, keys: Path, settings: Searching) -> Any:
     """The index of a language; a process keeps its last. The path of the keys names their digest."""
     return build_index(Stored(VectorStore(folder, precision), np.load(keys)), settings)

@@ -89,6 +89,7 @@ def measure(
     _keep(near, *lowered, LOWERED, pairing.shared_threshold)
     for source, target in permutations(range(len(nodes.languages)), 2):
         found = searches.read(nodes.languages[source].language, nodes.languages[target].language)
+        assert found is not None, "searched before"
         similarity.take(found.cosine, found.sample, found.exact)
         rows = np.flatnonzero(found.target >= 0)
         pairs = np.stack([rows + nodes.offsets[source], found.target[rows] + nodes.offsets[target]], axis=1)
@@ -110,4 +111,4 @@ def _keep(near: dict, pairs: np.ndarray, cosines: np.ndarray, name: str, thresho
 
 
 def _near(pair: Sequence[int], cosine: float, above: bool, name: str, threshold: float) -> Near:
-    return Near(abs(cosine - threshold), tuple(sorted(map(int, pair))), cosine, above, name)
+    return Near(abs(cosine - threshold), (int(min(pair)), int(max(pair))), cosine, above, name)

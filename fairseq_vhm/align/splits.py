@@ -62,10 +62,10 @@ def assign_splits(nodes: Nodes, links: Links, splitting: Splitting) -> Assignmen
     wanted = _drawn(unit, addresses, splitting)
     for split in range(len(SPLITS)):  # test is last, and wins
         wanted[unit[given == split]] = split
-    split = wanted[unit]
+    splits = wanted[unit]
     if splitting.conflict == "drop":
-        split = np.where((given == NO_SPLIT) | (given == split), split, NO_SPLIT)
-    return Assignment(split.astype(np.int8), given, unit)
+        splits = np.where((given == NO_SPLIT) | (given == splits), splits, NO_SPLIT)
+    return Assignment(splits.astype(np.int8), given, unit)
 
 
 def _identities(nodes: Nodes, addresses: np.ndarray) -> list[np.ndarray]:

@@ -1,16 +1,18 @@
 """Who works: this process, or those of a Ray cluster; a task may be done twice, for all write whole files."""
 
 import importlib.util
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fairseq_vhm.errors import UserError
 
-Task, Result = TypeVar("Task"), TypeVar("Result")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 LOCAL = "local"
 SECONDS = 5
@@ -50,7 +52,7 @@ class RayWorkers:
         """
         import ray
 
-        remote = ray.remote(num_gpus=int(gpu), max_retries=RETRIES)(_do)
+        remote: Any = ray.remote(num_gpus=int(gpu), max_retries=RETRIES)(_do)
         waiting = iter(tasks)
         running = [remote.remote(function, task) for task in islice(waiting, self._window)]
         while running:
@@ -75,9 +77,9 @@ def open_workers(address: str | None) -> Iterator[Workers]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
-    where = {"include_dashboard": False} if address == LOCAL else {"address": address}
+    where: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {"address": address}
     try:
-        ray.init(**where, log_to_driver=False, logging_level="ERROR")
+        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(_NO_CLUSTER.format(address)) from error
     try:
@@ -104,11 +106,11 @@ def require(package: str, extra: str, what: str) -> None:
         raise UserError(f"{what} needs {name}: pip install 'fairseq-vhm[{extra}]'")
 
 
-def _do(function: Callable, task):
+def _do(function: Callable[[Task], Result], task: Task) -> Result:
     return function(task)
 
 
-def _result(reference):
+def _result(reference: Any) -> Any:
     import ray
 
     try:

@@ -147,15 +147,16 @@ def _data(run: Run, path: Path, given: Path | None) -> Data:
     folder = given or find_data(run, path.parent)
     named = given.resolve() if given else run.settings.get("data") or "DATA"
     name = check_label(last_part(named), "--data" if given else f"{path}: trained from")
-    if task_of(run.checkpoint) == MANY:
+    if run.checkpoint and task_of(run.checkpoint) == MANY:
         return _many(folder, name)
     direction = languages_of(run, folder)
     manifest = _manifest(folder)
-    if None in direction:
+    source, target = direction
+    if source is None or target is None:
         return Data(name)
-    for suffix in direction:
+    for suffix in (source, target):
         check_label(suffix, f"{name}: its language")
-    return Data(name, direction, direction, _pairs(manifest), _spm_model(manifest, folder))
+    return Data(name, (source, target), (source, target), _pairs(manifest), _spm_model(manifest, folder))
 
 
 def _many(folder: Path | None, name: str) -> Data:
@@ -199,8 +200,9 @@ def _spm_model(manifest: Mapping, folder: Path | None) -> str | None:
     """The name of the folder's SentencePiece model, if its texts were cut by one."""
     segmentation = manifest.get("segmentation")
     named = segmentation.get("model") if isinstance(segmentation, dict) else None
-    usable = isinstance(named, str) and named == last_part(named) and (folder / named).is_file()
-    return check_label(named, f"{MANIFEST_NAME}: its model") if usable else None
+    if folder is None or not isinstance(named, str) or named != last_part(named):
+        return None
+    return check_label(named, f"{MANIFEST_NAME}: its model") if (folder / named).is_file() else None
 
 
 def _scores(path: Path) -> Scores:
@@ -233,5 +235,5 @@ def _is_figure(figure: object) -> bool:
 
 def _check_signature(text: object, path: Path) -> None:
     plain = isinstance(text, str) and text.isprintable() and "`" not in text and len(text) <= SIGNATURE
-    if not plain or ROOTED_PATH.search(text):
+    if not plain or ROOTED_PATH.search(str(text)):
         raise UserError(f"--scores {path}: signature {ascii(text)[:80]} is not one of `vhm score`'s")

@@ -93,5 +93,5 @@ def as_yaml(document: dict) -> str:
 class _NoAliases(yaml.SafeDumper):
     """Writes what is there twice, twice."""
 
-    def ignore_aliases(self, data) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True

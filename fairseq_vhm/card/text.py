@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import fairseq_vhm
 from fairseq_vhm.card.facts import MANY, TRIO, Facts
@@ -46,7 +47,7 @@ def front_matter(facts: Facts, license_name: str | None = None) -> dict:
     languages = list(dict.fromkeys(map(language_of, facts.data.languages)))
     languages = [language for language in languages if is_code(language)]
     regional = [code for code in codes if "-" in code]
-    found = {"language": languages} if languages else {}
+    found: dict[str, Any] = {"language": languages} if languages else {}
     found |= {"language_bcp47": codes} if regional else {}
     found |= {"license": license_name} if license_name else {}
     found |= {"library_name": "fairseq", "pipeline_tag": PIPELINE, "tags": _tags(facts)}

@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +27,7 @@ Form = _choice("Form", defaults.FORMS)
 OnError = _choice("OnError", defaults.ON_ERROR)
 
 
-def _option(panel: str, help_text: str, *names: str, **more) -> typer.models.OptionInfo:
+def _option(panel: str, help_text: str, *names: str, **more: Any) -> typer.models.OptionInfo:
     return typer.Option(*names, help=help_text, rich_help_panel=panel, **more)
 
 

@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -76,7 +76,7 @@ def command(
     """Outputs of two or more systems: differences, their intervals, and paired tests of them."""
     from tqdm import tqdm
 
-    def track(things, what="testing"):
+    def track(things: Any, what: str = "testing") -> Any:
         return tqdm(things, desc=what, leave=False, disable=None)
 
     settings = Settings(test.value, correction.value, resamples, seed, alpha)

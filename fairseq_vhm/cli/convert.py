@@ -3,7 +3,7 @@
 import json
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from fairseq_vhm.errors import UserError
 _RELEASED, _HUGGINGFACE = "A checkpoint of the released code", "An mT5 (--arch hf_mt5)"
 
 
-def _option(panel: str, text: str, *names: str):
+def _option(panel: str, text: str, *names: str) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel)
 
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -28,7 +28,7 @@ Json = Annotated[Path | None, typer.Option(help="Write all figures to this file.
 MODELS = "Models of metrics"
 
 
-def _model(text: str):
+def _model(text: str) -> Any:
     return typer.Option(help=text, rich_help_panel=MODELS)
 
 

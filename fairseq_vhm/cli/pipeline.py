@@ -4,7 +4,7 @@ import json
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,7 +46,7 @@ class Summarizer(StrEnum):
     LEXRANK = "lexrank"
 
 
-def _option(panel: str, help_text: str, **more) -> typer.models.OptionInfo:
+def _option(panel: str, help_text: str, **more: Any) -> typer.models.OptionInfo:
     return typer.Option(help=help_text, rich_help_panel=panel, **more)
 
 

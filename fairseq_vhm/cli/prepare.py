@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ _CORPUS, _SEGMENTATION, _CHECKS, _RUN = "Corpora", "Segmentation", "Checks", "Ru
 _TEXT, _KEPT = "Parallel text and its alignments", "What is kept"
 
 
-def _option(help_text: str, panel: str, *names: str, **more) -> typer.models.OptionInfo:
+def _option(help_text: str, panel: str, *names: str, **more: Any) -> typer.models.OptionInfo:
     return typer.Option(*names, help=help_text, rich_help_panel=panel, **more)
 
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ from fairseq_vhm.text.encoders import BATCH_SIZE
 _MANY = "Pairs of languages"
 
 
-def _of_pairs(text: str, **more):
+def _of_pairs(text: str, **more: Any) -> Any:
     return typer.Option(help=text, rich_help_panel=_MANY, **more)
 
 
@@ -72,7 +72,7 @@ def command(
         _check_flags(ctx, without=_ONLY_FILES, beside="--corpus")
         if out is None:
             raise UserError("--corpus: give --out, a folder for the scores")
-        how = {"metrics": metrics, "post_process": post_process.value}
+        how: dict[str, Any] = {"metrics": metrics, "post_process": post_process.value}
         how |= {"min_pair_size": min_pair_size, "limit": off_target_limit}
         _score_pairs(given, out, corpus=corpus, split=split, hyp=hyp, **how)
         return
@@ -119,7 +119,7 @@ def _check_flags(ctx: typer.Context, without: tuple[str, ...], beside: str) -> N
             raise UserError(f"--{name.replace('_', '-')}: does nothing beside {beside}; leave it out")
 
 
-def _score_pairs(given: Given, out: Path, **settings) -> None:
+def _score_pairs(given: Given, out: Path, **settings: Any) -> None:
     from fairseq_vhm.language_pairs.evaluation import Settings, evaluate_split
 
     found = evaluate_split(Settings(out=out, **settings), given, _track)

@@ -7,14 +7,15 @@ says.  Delete when that function returns all of its indices.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from fairseq.data import data_utils
 
 
-def _keeping_the_rest(batch_by_size):
+def _keeping_the_rest(batch_by_size: Any) -> Any:
     @functools.wraps(batch_by_size)
-    def batch_all_by_size(indices, num_tokens_fn, *args, **kwargs):
+    def batch_all_by_size(indices: np.ndarray, num_tokens_fn: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(indices, np.ndarray):
             indices = np.fromiter(indices, dtype=np.int64, count=-1)
         batches = batch_by_size(indices, num_tokens_fn, *args, **kwargs)
@@ -23,7 +24,7 @@ def _keeping_the_rest(batch_by_size):
             return batches
         return [*batches, indices[kept:]]
 
-    batch_all_by_size.keeps_the_rest = True
+    batch_all_by_size.keeps_the_rest = True  # type: ignore[attr-defined]  # a mark
     return batch_all_by_size
 
 

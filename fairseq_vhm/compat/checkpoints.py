@@ -14,6 +14,7 @@ import pickle
 import typing
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,11 +47,11 @@ def _broadcast_types() -> list:
     return [*omegaconf, placeholder, collections.defaultdict, typing.Any, dict, list, int]
 
 
-def refuse_clearly(load):
+def refuse_clearly(load: Any) -> Any:
     """Wrap ``load_checkpoint_to_cpu``: what cannot be loaded safely ends in one line."""
 
     @functools.wraps(load)
-    def load_or_refuse(path, *args, **kwargs):
+    def load_or_refuse(path: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return load(path, *args, **kwargs)
         except pickle.UnpicklingError as error:
@@ -66,7 +67,7 @@ def refuse_clearly(load):
                 "use another one of the run, such as checkpoint_last.pt or an earlier epoch's"
             ) from error
 
-    load_or_refuse.refuses_clearly = True
+    load_or_refuse.refuses_clearly = True  # type: ignore[attr-defined]  # a mark
     return load_or_refuse
 
 
@@ -85,11 +86,11 @@ def _culprit(error: Exception) -> str:
     return str(error).splitlines()[0][:160]
 
 
-def _missing_clearly(load):
+def _missing_clearly(load: Any) -> Any:
     """Wrap ``load_model_ensemble_and_task``: a file that is not there ends in one line."""
 
     @functools.wraps(load)
-    def load_or_say_missing(filenames, *args, **kwargs):
+    def load_or_say_missing(filenames: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return load(filenames, *args, **kwargs)
         except OSError as error:
@@ -98,7 +99,7 @@ def _missing_clearly(load):
             path = str(error).rpartition(": ")[2]
             raise UserError(f"{path}: missing; give --path the checkpoint's file name") from error
 
-    load_or_say_missing.refuses_clearly = True
+    load_or_say_missing.refuses_clearly = True  # type: ignore[attr-defined]  # a mark
     return load_or_say_missing
 
 
@@ -109,10 +110,10 @@ def read(path: str) -> dict:
     Raises:
         UserError: it is damaged, holds more than weights and settings, or is of another format.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     if not isinstance(state, Mapping) or not isinstance(state.get("model"), Mapping):
         raise UserError(f"{path}: holds no 'model'; give a checkpoint of fairseq's format")
-    return state
+    return state  # type: ignore[return-value]  # a mapping that is a dict
 
 
 def settings_of(state: Mapping) -> Mapping:

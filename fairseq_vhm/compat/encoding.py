@@ -8,6 +8,7 @@ import fileinput
 import functools
 import sys
 from pathlib import PurePath
+from typing import Any
 
 
 def keep_broken_bytes() -> None:
@@ -15,5 +16,6 @@ def keep_broken_bytes() -> None:
     if PurePath(sys.argv[0] if sys.argv else "").name != "fairseq-interactive":
         return
     if sys.stdin is not None:
-        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+        stdin: Any = sys.stdin
+        stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     fileinput.hook_encoded = functools.partial(fileinput.hook_encoded, errors="surrogateescape")

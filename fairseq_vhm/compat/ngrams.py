@@ -6,12 +6,13 @@ there is padding until the last step; with size 1 it looks for nothing.  Delete 
 """
 
 import math
+from typing import Any
 
 from fairseq.ngram_repeat_block import NGramRepeatBlock
 from torch import Tensor
 
 
-def block_repeats(self, tokens: Tensor, lprobs: Tensor, bsz: int, beam_size: int, step: int) -> Tensor:
+def block_repeats(self: Any, tokens: Tensor, lprobs: Tensor, bsz: int, beam_size: int, step: int) -> Tensor:
     """Give probability 0 to each token that would write an n-gram again; the start token counts as written.
 
     Args:

@@ -11,6 +11,7 @@ Delete when ``fairseq.distributed.utils.call_main`` spawns on CPU or refuses, an
 
 import functools
 from argparse import Namespace
+from typing import Any
 
 import torch
 from fairseq.models import distributed_fairseq_model
@@ -43,10 +44,10 @@ def let_ddp_run_on_cpu() -> None:
         return
 
     @functools.wraps(ddp, updated=())
-    def on_its_device(module, device_ids=None, output_device=None, **settings):
+    def on_its_device(module: Any, device_ids: Any = None, output_device: Any = None, **settings: Any) -> Any:
         if not any(p.is_cuda for p in module.parameters()):
             device_ids = output_device = None
         return ddp(module, device_ids=device_ids, output_device=output_device, **settings)
 
-    on_its_device.asks_for_the_device = True
+    on_its_device.asks_for_the_device = True  # type: ignore[attr-defined]  # a mark
     distributed_fairseq_model.DistributedDataParallel = on_its_device

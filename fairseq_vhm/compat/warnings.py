@@ -5,8 +5,9 @@ Each entry says whose it is; an entry can go when that project no longer prints 
 
 import logging
 import warnings
+from typing import Any
 
-_FILTERS = [
+_FILTERS: list[dict[str, Any]] = [
     # fairseq-fixed: torch.cuda.amp.* in place of torch.amp.*
     {"message": r".*torch\.cuda\.amp\..*", "category": FutureWarning},
     # torch's DataLoader without a GPU, with fairseq's fixed pin_memory=True

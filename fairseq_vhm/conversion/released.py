@@ -9,6 +9,8 @@ from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
+from typing import Any
 
 from torch import Tensor
 
@@ -67,7 +69,7 @@ class Released:
             raise UserError(f"{self.path}: lacks {name}, which the released code has; is it cut, or of NCLS?")
         return self.weights[name]
 
-    def option(self, name: str, kind: type):
+    def option(self, name: str, kind: type | UnionType) -> Any:
         """An option of its training.
 
         Raises:

@@ -20,7 +20,7 @@ class CollapseWatch:
     Sums are kept as they come (tensors on a GPU stay there) and read once a window.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.updates = 0
         self.sums = dict.fromkeys(LATENTS, 0.0)
         self.sentences = dict.fromkeys(LATENTS, 0)

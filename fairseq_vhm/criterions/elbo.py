@@ -5,6 +5,7 @@ Units: losses as fairseq logs them (base 2, a token), each KL in nats a sentence
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from fairseq.criterions import register_criterion
@@ -32,7 +33,7 @@ EXTRA_LOSS = "extra_loss_"  # in the keys of logging outputs, before the name of
 class ElboCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
     """Flags of ``--criterion elbo``."""
 
-    kl_schedule: ChoiceEnum(KL_SCHEDULES) = field(
+    kl_schedule: ChoiceEnum(KL_SCHEDULES) = field(  # type: ignore[valid-type]  # read by fairseq
         default="linear", metadata={"help": "how the weight of the KL rises"}
     )
     kl_anneal_steps: int = field(
@@ -46,7 +47,7 @@ class ElboCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
         default=False,
         metadata={"help": "charge the KL of z_mt, z_ms on CLS batches too: a bound on p(Y_cls | X_cls)"},
     )
-    kl_normalization: ChoiceEnum(["sum", "released"]) = field(
+    kl_normalization: ChoiceEnum(["sum", "released"]) = field(  # type: ignore[valid-type]  # read by fairseq
         default="sum",
         metadata={
             "help": "sum: KL and NLL are both summed over the batch and divided alike; released: mean "
@@ -73,19 +74,19 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
 
     def __init__(
         self,
-        task,
-        sentence_avg,
-        label_smoothing,
-        ignore_prefix_size,
-        report_accuracy,
-        kl_schedule,
-        kl_anneal_steps,
-        kl_max_weight,
-        free_bits,
-        local_kl,
-        kl_normalization,
-        loss_chunk,
-    ):
+        task: Any,
+        sentence_avg: Any,
+        label_smoothing: Any,
+        ignore_prefix_size: Any,
+        report_accuracy: Any,
+        kl_schedule: Any,
+        kl_anneal_steps: Any,
+        kl_max_weight: Any,
+        free_bits: Any,
+        local_kl: Any,
+        kl_normalization: Any,
+        loss_chunk: Any,
+    ) -> None:
         super().__init__(task, sentence_avg, label_smoothing, ignore_prefix_size, report_accuracy)
         if kl_normalization == "released" and sentence_avg:
             raise UserError(
@@ -104,13 +105,13 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         self.collapse_watch = CollapseWatch()
         self.streams = getattr(task, "streams", TASKS)
 
-    def forward(self, model, sample: dict, reduce: bool = True):
+    def forward(self, model: Any, sample: dict, reduce: bool = True) -> Any:
         """Loss, sample size and logging outputs of one mini-batch of one task.
 
         A ``partner`` in the sample is another task's mini-batch of the same documents, which are encoded
         once for both; losses, sizes and logs are their sums.
         """
-        options = {}
+        options: dict[str, Any] = {}
         in_chunks = self.loss_chunk and reduce and not self.report_accuracy
         if in_chunks and getattr(model, "takes_token_loss", False):
             options["token_loss"] = self._token_loss
@@ -128,7 +129,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         return TokenLoss(self.eps, self.padding_idx, chunk, self.ignore_prefix_size)
 
     @staticmethod
-    def _put_out(model, sample: dict, options: dict) -> tuple[tuple, dict | None]:
+    def _put_out(model: Any, sample: dict, options: dict) -> tuple[tuple, dict | None]:
         """What the model puts out on a sample, and the sample's partner."""
         partner = sample.get("partner")
         if partner is not None:
@@ -136,12 +137,12 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         return model(**sample["net_input"], target=sample["target"], **options), partner
 
     @torch.no_grad()
-    def fault(self, model, sample: dict) -> tuple[dict, Fault] | None:
+    def fault(self, model: Any, sample: dict) -> tuple[dict, Fault] | None:
         """The first term of a mini-batch that is not finite, and the sample (or its partner) that it is of.
 
         It draws the random numbers that :meth:`forward` draws, and keeps no gradient.
         """
-        options = {}
+        options: dict[str, Any] = {}
         if getattr(model, "takes_token_loss", False):
             options["token_loss"] = self._token_loss.by_sentence
         with watched(model) as modules:
@@ -155,14 +156,14 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
                 return one, fault.beginning_in(modules)
         return None
 
-    def _loss_of_sentences(self, model, sample: dict, net_output: tuple) -> Tensor:
+    def _loss_of_sentences(self, model: Any, sample: dict, net_output: tuple) -> Tensor:
         """The NLL (B) with its label smoothing."""
         if isinstance(net_output[0], Summed):
             return net_output[0].loss
         loss, _ = self.compute_loss(model, net_output, sample, reduce=False)
         return loss.view(len(sample["target"]), -1).sum(dim=1)
 
-    def _of_task(self, model, sample: dict, net_output: tuple, reduce: bool):
+    def _of_task(self, model: Any, sample: dict, net_output: tuple, reduce: bool) -> Any:
         """:meth:`forward` of what the model put out on a sample."""
         if isinstance(net_output[0], Summed):
             loss, nll_loss = net_output[0]
@@ -191,7 +192,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
             log["n_correct"], log["total"] = self.compute_accuracy(model, net_output, sample)
         return loss, sample_size, log
 
-    def kl_weight(self, model) -> float:
+    def kl_weight(self, model: Any) -> float:
         """lambda: the schedule's at the model's update in training, its maximum in validation."""
         return self.schedule.weight(model.num_updates) if model.training else self.schedule.max_weight
 
@@ -242,7 +243,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
             if not self.training:
                 mean = like.new_zeros(1, size, dtype=torch.double)
                 if charged:
-                    mean = latents[name].posterior.mean.double()
+                    mean = latents[name].posterior.mean.double()  # type: ignore[union-attr]  # it has a KL
                 log[f"au_{name}_sum"] = mean.sum(dim=0)
                 log[f"au_{name}_squares"] = (mean**2).sum(dim=0)
         return log
@@ -262,7 +263,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         """Aggregate the sums above over ranks and micro-batches into fairseq's meters."""
         super().reduce_metrics(logging_outputs)
 
-        def total(key: str):
+        def total(key: str) -> Any:
             return sum(log.get(key, 0) for log in logging_outputs)
 
         for task in (*TASKS, *PRETRAINING_TASKS):
@@ -284,11 +285,11 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
                     cls._log_active_units(name, total, sentences)
 
     @staticmethod
-    def _log_active_units(name: str, total, sentences: int) -> None:
+    def _log_active_units(name: str, total: Any, sentences: int) -> None:
         metrics.log_scalar(f"_au_{name}_mean", total(f"au_{name}_sum") / sentences, sentences)
         metrics.log_scalar(f"_au_{name}_square", total(f"au_{name}_squares") / sentences, sentences)
 
-        def active_units(meters) -> int:
+        def active_units(meters: Any) -> int:
             variance = meters[f"_au_{name}_square"].avg - meters[f"_au_{name}_mean"].avg ** 2
             return int((variance > ACTIVE_UNIT_VARIANCE).sum())
 

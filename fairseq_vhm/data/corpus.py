@@ -9,10 +9,11 @@ Opening reads headers, and the pairs to check them; texts are memory-mapped when
 and again in each process that a corpus is sent to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class TextStore(FairseqDataset):
         """As :meth:`num_tokens`."""
         return int(self.sizes[index])
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (self.prefix,)
 
 
@@ -110,11 +111,11 @@ class PairTable:
         group = self.groups[direction]
         return self.texts[self.offsets[group] : self.offsets[group + 1]]
 
-    def group_of(self, pairs: np.ndarray) -> np.ndarray:
+    def group_of(self, pairs: np.ndarray | int) -> np.ndarray:
         """The number of the group that each of ``pairs`` (numbers) is in."""
         return np.searchsorted(self.offsets, pairs, side="right") - 1
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         content = self.texts
         if isinstance(content, np.memmap) and _is_whole(content):
             return _mapped_table, (content.filename, self.directions, self.offsets, self.sources)
@@ -238,7 +239,7 @@ class Corpus:
             )
         return language
 
-    def _once(self, key: tuple, open_it):
+    def _once(self, key: tuple, open_it: Callable[[], Any]) -> Any:
         if key not in self._opened:
             self._opened[key] = open_it()
         return self._opened[key]
@@ -267,7 +268,7 @@ class Corpus:
                 numbers = table.of(direction)[:, side]
                 check_range(path, numbers, 0, self.count(kind, language), f"{kind} of {language}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (self.folder, self.info)
 
 
@@ -285,10 +286,12 @@ def _table(groups: dict[Direction, np.ndarray], sources: str) -> PairTable:
 
 def _is_whole(array: np.memmap) -> bool:
     """Whether a mapped array is all that its file holds, and not a part of it."""
-    return array.offset + array.nbytes == Path(array.filename).stat().st_size
+    return array.offset + array.nbytes == Path(str(array.filename)).stat().st_size
 
 
-def _mapped_table(path, directions: Iterable, offsets: np.ndarray, sources: str = ARTICLES) -> PairTable:
+def _mapped_table(
+    path: Path, directions: Iterable, offsets: np.ndarray, sources: str = ARTICLES
+) -> PairTable:
     """The pairs of ``path``, memory-mapped.
 
     Raises:

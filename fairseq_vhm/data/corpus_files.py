@@ -7,8 +7,10 @@ summaries, pairs) whole; of texts only where the last one ends.
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fairseq_vhm.data import corpus_layout as layout
 from fairseq_vhm.data.corpus_layout import KINDS
@@ -18,7 +20,7 @@ from fairseq_vhm.language_codes import check_codes
 AGAIN = "run vhm prepare crosssum again"
 
 
-def mapped(path: Path, dtype, offset: int, count: int) -> np.ndarray:
+def mapped(path: Path, dtype: DTypeLike, offset: int, count: int) -> np.ndarray:
     """``count`` numbers of a file from ``offset`` on; an empty file cannot be mapped."""
     if count == 0:
         return np.empty(0, dtype)
@@ -49,7 +51,7 @@ def _empty_array(path: Path) -> np.ndarray | None:
     return array if array.size == 0 and array.dtype == np.int32 else None
 
 
-def _read_json(path: Path):
+def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -156,7 +158,7 @@ def _announced(prefix: Path, code: int, count: int) -> int:
         return 0
     index, starts = layout.with_extension(prefix, ".idx"), layout.HEADER.size + 4 * count
     last = mapped(index, np.int32, starts - 4, 1)[0], mapped(index, np.int64, starts + 8 * (count - 1), 1)[0]
-    return int(last[1]) + int(last[0]) * layout.ID_TYPES[code]().itemsize
+    return int(last[1]) + int(last[0]) * np.dtype(layout.ID_TYPES[code]).itemsize
 
 
 def check_range(path: Path, numbers: np.ndarray, least: int, size: int, of_what: str) -> None:

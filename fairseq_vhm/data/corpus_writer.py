@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class StoreWriter:
         self._ids.write(np.asarray(ids, self.dtype).tobytes())
         self.lengths += len(ids).to_bytes(4, "little")
         if self._raw:
-            self._raw.write(text.encode() + b"\n")
+            self._raw.write((text or "").encode() + b"\n")
         return len(self.lengths) // 4 - 1
 
     def extend(self, ids: np.ndarray, lengths: np.ndarray) -> None:
@@ -51,7 +52,7 @@ class StoreWriter:
     def __enter__(self) -> "StoreWriter":
         return self
 
-    def __exit__(self, kind, *_) -> None:
+    def __exit__(self, kind: type | None, *_: object) -> None:
         self._ids.close()
         if self._raw:
             self._raw.close()
@@ -85,7 +86,9 @@ def write_pairs(folder: Path, split: str, groups: Mapping[Direction, np.ndarray]
     path.with_suffix(".json").write_text(json.dumps(listed, indent=0) + "\n", encoding="utf-8")
 
 
-def write_info(folder: Path, languages: Iterable[str], splits: Iterable[str], segmenter: str, **more) -> None:
+def write_info(
+    folder: Path, languages: Iterable[str], splits: Iterable[str], segmenter: str, **more: Any
+) -> None:
     """``corpus.json``, last of all: it states what the other files hold."""
     languages = list(languages)
     dictionary = (folder / layout.DICTIONARY).read_bytes()
@@ -125,7 +128,13 @@ class CorpusWriter:
         UserError: ``folder`` exists already.
     """
 
-    def __init__(self, folder: Path, dictionary: str, segmenter: str, splits=("train", "valid", "test")):
+    def __init__(
+        self,
+        folder: Path,
+        dictionary: str,
+        segmenter: str,
+        splits: Sequence[str] = ("train", "valid", "test"),
+    ) -> None:
         self.folder = Path(folder)
         if self.folder.exists():
             raise UserError(f"{folder}: exists already; choose another folder")
@@ -140,11 +149,11 @@ class CorpusWriter:
         self._own: dict[str, dict[int, int]] = {}
         self._pairs: dict[str, dict[Direction, list]] = {split: {} for split in self.splits}
 
-    def add_article(self, language: str, ids) -> int:
+    def add_article(self, language: str, ids: np.ndarray) -> int:
         """Write an article (ids with EOS); returns its number in its language."""
         return self._store(ARTICLES, language).add(ids)
 
-    def add_summary(self, language: str, ids, text: str) -> int:
+    def add_summary(self, language: str, ids: np.ndarray, text: str) -> int:
         """Write a summary (ids with EOS, and as it is); returns its number in its language."""
         return self._store(SUMMARIES, language).add(ids, text)
 
@@ -165,7 +174,7 @@ class CorpusWriter:
     def __enter__(self) -> "CorpusWriter":
         return self
 
-    def __exit__(self, kind, *_) -> None:
+    def __exit__(self, kind: type | None, *_: object) -> None:
         languages = sorted({language for _, language in self._stores})
         for language in languages if kind is None else ():
             for each in KINDS:

@@ -1,6 +1,7 @@
 """``DATA/dict.txt`` of either kind: fairseq's own, or one whose ids are mT5's."""
 
 from pathlib import Path
+from typing import Any
 
 from fairseq_vhm.data.languages import Languages, MarkedDictionary, TargetLanguages
 from fairseq_vhm.data.mt5_vocabulary import is_mt5
@@ -20,13 +21,13 @@ class MT5Dictionary(MarkedDictionary):
     mT5 has no token of its own for a beginning; ``bos()`` is the padding, which its decoder starts with.
     """
 
-    def __init__(self, **_):
+    def __init__(self, **_: object) -> None:
         super().__init__(add_special_symbols=False)
         self.nspecial = 0  # so that saving lists them all
         self.pad_word, self.eos_word, self.unk_word = SPECIALS
         self.bos_word = self.pad_word
 
-    def add_from_file(self, f) -> None:
+    def add_from_file(self, f: Any) -> None:
         """As fairseq's; the special symbols are then known by their lines."""
         super().add_from_file(f)
         self.pad_index, self.eos_index, self.unk_index = (self.indices.get(word) for word in SPECIALS)
@@ -64,7 +65,7 @@ class MT5Dictionary(MarkedDictionary):
                 raise UserError(f"DATA's dictionary has no '{token}', which mT5's vocabulary has")
             self.indices[name] = self.indices[token]
 
-    def string(self, tensor, bpe_symbol=None, *args, **kwargs) -> str:
+    def string(self, tensor: Any, bpe_symbol: str | None = None, *args: Any, **kwargs: Any) -> str:
         """As fairseq's; where pieces are joined, bytes become the characters that they spell."""
         text = super().string(tensor, bpe_symbol, *args, **kwargs)
         return join_bytes(text) if bpe_symbol else text

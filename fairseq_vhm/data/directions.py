@@ -6,7 +6,7 @@ A decoder starts with the token of its example's target language, so a batch may
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class Marks:
     left_pad_source: bool = True
 
     @classmethod
-    def of(cls, dictionary: Dictionary, **settings) -> "Marks":
+    def of(cls, dictionary: Dictionary, **settings: Any) -> "Marks":
         return cls(pad=dictionary.pad(), eos=dictionary.eos(), **settings)
 
 
@@ -191,7 +191,7 @@ class DirectionPairs(FairseqDataset):
     def size(self, index: int) -> tuple[int, int]:
         return int(self.source_sizes[index]), int(self.target_sizes[index])
 
-    def filter_indices_by_size(self, indices, max_sizes):
+    def filter_indices_by_size(self, indices: np.ndarray, max_sizes: object) -> tuple[np.ndarray, list]:
         """All are kept: what is too long has been cut."""
         return indices, []
 
@@ -265,7 +265,8 @@ class SampledSteps(FairseqDataset):
 
     def _streams_of(self, task: str, directions: list[Direction]) -> tuple[int, ...]:
         places = {direction: number for number, direction in enumerate(directions)}
-        return tuple(places.get(goes_with(task, direction), -1) for direction in self.counts)
+        paired = (goes_with(task, direction) for direction in self.counts)
+        return tuple(-1 if direction is None else places.get(direction, -1) for direction in paired)
 
     def __len__(self) -> int:
         return sum(len(batches) for streams in self.mini_batches.values() for batches in streams)
@@ -308,7 +309,7 @@ class SampledSteps(FairseqDataset):
         ways = as_drawn, pack(sizes, self.batching)
         return min(ways, key=lambda batches: padded_size(sizes, batches))
 
-    def plan(self, sampling: Sampling, **settings) -> SampledPlan:
+    def plan(self, sampling: Sampling, **settings: Any) -> SampledPlan:
         """The plan over these mini-batches."""
         return SampledPlan(self.streams, DirectionSampler(self.counts, sampling), **settings)
 

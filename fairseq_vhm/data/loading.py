@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from fairseq.data import data_utils
 from fairseq.tasks.translation import load_langpair_dataset
@@ -28,7 +29,9 @@ class TaskFolder:
     target: str
 
     @classmethod
-    def find(cls, root: str, task: str, source: str | None = None, target: str | None = None):
+    def find(
+        cls, root: str, task: str, source: str | None = None, target: str | None = None
+    ) -> "TaskFolder":
         """The folder of ``task`` below ``root``; languages are read off its files unless given.
 
         Raises:
@@ -102,7 +105,7 @@ class PairOptions:
 
 
 def load_pairs(
-    folder: TaskFolder, split: str, dictionary: MarkedDictionary, options: PairOptions, **extra
+    folder: TaskFolder, split: str, dictionary: MarkedDictionary, options: PairOptions, **extra: Any
 ) -> TaskPairs:
     """One split of one task, checked; texts longer than the limits are cut and counted in the log.
 
@@ -111,7 +114,7 @@ def load_pairs(
     """
     for part in folder.splits(split, options.combine):
         sides = [folder.prefix(part, language) for language in (folder.source, folder.target)]
-        check_pair(*sides, dictionary.text_symbols, folder.dictionaries[0])
+        check_pair(sides[0], sides[1], dictionary.text_symbols, folder.dictionaries[0])
     raw = load_raw(folder, split, dictionary, options)
     tag = dictionary.index(task_tag(folder.task))
     source_tag = tag if options.tag_place == "source" else None
@@ -143,7 +146,7 @@ def load_pairs(
     )
 
 
-def load_raw(folder: TaskFolder, split: str, dictionary: MarkedDictionary, options: PairOptions):
+def load_raw(folder: TaskFolder, split: str, dictionary: MarkedDictionary, options: PairOptions) -> Any:
     """One split as fairseq reads it, neither tagged nor cut (a ``LanguagePairDataset``)."""
     return load_langpair_dataset(
         folder.path,

@@ -5,16 +5,24 @@ A text is an array of token ids without EOS and marks, so that neither is ever t
 and its ``WordShuffle`` never moves the first word; hence these.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 Tokens = np.ndarray
-Noise = Callable[[Tokens, np.random.Generator], tuple[Tokens, Tokens]]
-"""From a text to what the encoder reads and what the decoder writes."""
 
 MLM_TARGETS = ("masked", "text")
+
+
+class Noise(Protocol):
+    """From a text to what the encoder reads and what the decoder writes."""
+
+    def __call__(self, text: Tokens, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+        """Source and target of a text."""
+
+    def target_length(self, length: int) -> int:
+        """Tokens that the decoder writes for a text of ``length`` tokens."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The pairs of the tasks as fairseq datasets."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,12 +23,12 @@ class CutDataset(BaseWrapperDataset):
 
     def __init__(
         self,
-        dataset,
+        dataset: Any,
         length: int | None,
         tag: int | None = None,
         language: int | None = None,
         bos: int | None = None,
-    ):
+    ) -> None:
         super().__init__(dataset)
         self.before, self.behind = (
             torch.LongTensor([mark for mark in marks if mark is not None])
@@ -66,7 +67,15 @@ class TaskPairs(LanguagePairDataset):
         summaries: for CLS, the source-language summary of each pair or ``None``, given by position.
     """
 
-    def __init__(self, task: str, *args, target_tag=None, subset=None, summaries=None, **kwargs):
+    def __init__(
+        self,
+        task: str,
+        *args: Any,
+        target_tag: int | None = None,
+        subset: np.ndarray | None = None,
+        summaries: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.task = task
         self.target_tag = None if target_tag is None else torch.LongTensor([target_tag])
@@ -182,7 +191,7 @@ class TrainingSteps(FairseqDataset):
         self.follows = {} if ms_of_cls is None else {"ms": "cls"}
         cut = {task: pairs for task, pairs in parts.items() if task not in self.follows}
         self.mini_batches = {task: batching.cut(pairs) for task, pairs in cut.items()}
-        if self.follows:
+        if ms_of_cls is not None:
             self.mini_batches["ms"] = [ms_of_cls[batch] for batch in self.mini_batches["cls"]]
 
     def __len__(self) -> int:
@@ -204,7 +213,7 @@ class TrainingSteps(FairseqDataset):
             ]
         return {"mini_batches": mini_batches} if mini_batches else {}
 
-    def plan(self, schedule: str, ratio: dict[str, int], **settings) -> RoundRobinPlan:
+    def plan(self, schedule: str, ratio: dict[str, int], **settings: Any) -> RoundRobinPlan:
         """The plan over these mini-batches."""
         sizes = {task: len(self.mini_batches[task]) for task in self.parts}
         return RoundRobinPlan(sizes, schedule, ratio, follows=self.follows, **settings)

@@ -8,7 +8,9 @@ pair in one text (``cmlm``), beside MT, MS and CLS.
 import logging
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,8 +77,8 @@ class PretrainingPairs(TaskPairs):
         behind: int,
         seed: int,
         tag_place: str,
-        **settings,
-    ):
+        **settings: Any,
+    ) -> None:
         lengths = np.asarray(texts.sizes) - behind
         written = np.array([noise.target_length(int(n)) if n > 0 else 0 for n in np.unique(lengths)])
         target_sizes = written[np.searchsorted(np.unique(lengths), lengths)] + behind
@@ -173,7 +175,13 @@ def load_pretraining_pairs(
     )
 
 
-def _texts(stream: str, folders, split: str, dictionary, options: PairOptions) -> list:
+def _texts(
+    stream: str,
+    folders: Sequence[TaskFolder],
+    split: str,
+    dictionary: MarkedDictionary,
+    options: PairOptions,
+) -> list:
     """The texts that a stream reads, each set with the suffix of its language."""
     if stream == "cmlm":
         (folder,) = folders
@@ -193,7 +201,9 @@ def _is_there(folder: TaskFolder, split: str, language: str) -> bool:
     return needed or os.path.exists(folder.prefix(split, language) + ".idx")
 
 
-def _side(folder: TaskFolder, split: str, language: str, dictionary, options: PairOptions):
+def _side(
+    folder: TaskFolder, split: str, language: str, dictionary: MarkedDictionary, options: PairOptions
+) -> Any:
     """One side of a folder's split, checked."""
     prefix = folder.prefix(split, language)
     for part in folder.splits(split, options.combine):

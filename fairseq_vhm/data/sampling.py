@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -119,7 +119,7 @@ class DirectionSampler:
         first = smoothed(matrix.sum(1), self.sampling.alpha)
         return first[:, None] * smoothed(matrix, self.sampling.beta)
 
-    def _two_stages(self, matrix, number, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    def _two_stages(self, matrix: Any, number: Any, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Rows by ``first`` (U), then a column of each row by ``second`` (U x m), both uniform on [0, 1)."""
         rows = _choose(_cumulated(smoothed(matrix.sum(1), self.sampling.alpha)), first)
         cumulated = _cumulated(smoothed(matrix, self.sampling.beta))

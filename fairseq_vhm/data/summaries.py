@@ -1,5 +1,7 @@
 """The source-language summary of a CLS pair, found where the MS data hold the same document."""
 
+from typing import Any
+
 import numpy as np
 from torch import Tensor
 
@@ -17,7 +19,7 @@ class SummaryLookup:
         UserError: no document is in both.
     """
 
-    def __init__(self, documents, ms_documents, summaries):
+    def __init__(self, documents: Any, ms_documents: Any, summaries: Any) -> None:
         known = {hash(ms_documents[i].numpy().tobytes()): i for i in range(len(ms_documents))}
         keys = (hash(documents[i].numpy().tobytes()) for i in range(len(documents)))
         self.match = np.fromiter((known.get(key, -1) for key in keys), np.int64, len(documents))

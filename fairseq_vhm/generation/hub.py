@@ -1,17 +1,24 @@
 """``VHMTransformerModel.from_pretrained(...)``: trained models in Python, with ``.summarize``."""
 
 import os
+from argparse import Namespace
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from fairseq.hub_utils import GeneratorHubInterface, from_pretrained
+from omegaconf import DictConfig
+from torch import Tensor
 
 from fairseq_vhm.errors import UserError
+
+if TYPE_CHECKING:
+    from fairseq_vhm.text.segment import Segmenter
 
 BEAM = 4  # Liang et al. (2022), section 4.3
 LENGTH_PENALTY = 0.6
 
 
-def load(model_class, folder: str, checkpoint_file: str, **settings) -> "SummarizationHub":
+def load(model_class: Any, folder: str, checkpoint_file: str, **settings: Any) -> "SummarizationHub":
     """Load checkpoints (several, joined by ``:``, are an ensemble) with their text processing.
 
     Args:
@@ -35,7 +42,7 @@ def load(model_class, folder: str, checkpoint_file: str, **settings) -> "Summari
     return SummarizationHub(loaded["args"], loaded["task"], loaded["models"], segmenter)
 
 
-def _segmenter_of(data: str):
+def _segmenter_of(data: str) -> "Segmenter | None":
     """The segmentation that ``vhm prepare`` noted in DATA, where it made it."""
     from fairseq_vhm.text.segment import Segmenter
 
@@ -45,7 +52,9 @@ def _segmenter_of(data: str):
 class SummarizationHub(GeneratorHubInterface):
     """fairseq's interface for Python users, with cross-lingual summarization in its own words."""
 
-    def __init__(self, cfg, task, models, segmenter=None):
+    def __init__(
+        self, cfg: Namespace | DictConfig, task: Any, models: list, segmenter: "Segmenter | None" = None
+    ) -> None:
         super().__init__(cfg, task, models)
         self.segmenter = segmenter
         self.languages = task.eval_languages
@@ -56,7 +65,7 @@ class SummarizationHub(GeneratorHubInterface):
         beam: int = BEAM,
         lenpen: float = LENGTH_PENALTY,
         target_language: str | None = None,
-        **settings,
+        **settings: Any,
     ) -> list[str]:
         """Summaries of documents, in the order given.
 
@@ -82,15 +91,15 @@ class SummarizationHub(GeneratorHubInterface):
         elif language not in (None, self.languages[1]):
             raise UserError(f"target_language '{language}': the model writes {self.languages[1]} alone")
 
-    def encode(self, sentence: str):
+    def encode(self, sentence: str) -> Tensor:
         if self.segmenter is None:
             return super().encode(sentence)
         return self.binarize(self.segmenter.encode(sentence, self.languages[0]))
 
-    def string(self, tokens) -> str:
+    def string(self, tokens: Tensor) -> str:
         return self.tgt_dict.string(tokens, extra_symbols_to_ignore=self.task.hidden_symbols)
 
-    def decode(self, tokens) -> str:
+    def decode(self, tokens: Tensor) -> str:
         if self.segmenter is None:
             return super().decode(tokens)
         return self.segmenter.decode(self.string(tokens), self.languages[1])

@@ -119,8 +119,8 @@ def _varied(ratings: np.ndarray) -> bool:
 
 
 def _shares(ratings: np.ndarray) -> tuple[float | None, float | None]:
-    gaps = [np.abs(one - two) for one, two in combinations(ratings, 2)]
-    gaps = np.concatenate([gap[~np.isnan(gap)] for gap in gaps]) if gaps else np.array([])
+    pairs = [np.abs(one - two) for one, two in combinations(ratings, 2)]
+    gaps = np.concatenate([gap[~np.isnan(gap)] for gap in pairs]) if pairs else np.array([])
     if not len(gaps):
         return None, None
     return float((gaps == 0).mean()), float((gaps <= 1).mean())

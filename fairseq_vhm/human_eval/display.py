@@ -101,7 +101,7 @@ def _differences(results: Results) -> Table:
     return Table(f"Differences from {results.baseline}", columns, rows, [note])
 
 
-def _place(pair, results: Results) -> tuple[int, int]:
+def _place(pair: tuple[tuple[str, str], object], results: Results) -> tuple[int, int]:
     (system, criterion), _ = pair
     return results.key.systems.index(system), KEYS.index(criterion)
 
@@ -114,9 +114,9 @@ def _interval(one: Average | Comparison) -> str:
     return f"{_shown(one.low):.2f} to {_shown(one.high):.2f}"
 
 
-def _shown(figure: float) -> float:
+def _shown(figure: float | None) -> float:
     """``figure`` to two decimals, and no zero with a minus sign."""
-    return round(figure, 2) + 0.0
+    return round(figure or 0.0, 2) + 0.0
 
 
 def _agreement(results: Results) -> Table:

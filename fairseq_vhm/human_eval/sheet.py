@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import fairseq_vhm
 from fairseq_vhm.errors import UserError
@@ -168,14 +169,14 @@ def _describe(path: Path, **more: str) -> dict[str, str]:
     return {"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **more}
 
 
-def _without_paths(inputs):
+def _without_paths(inputs: Any) -> Any:
     """``inputs`` less the files' names: the same study may lie in another folder."""
     if not isinstance(inputs, dict):
         return inputs
     return {name: _without_paths(value) for name, value in inputs.items() if name != "file"}
 
 
-def _digest(content) -> str:
+def _digest(content: object) -> str:
     text = json.dumps(content, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:STUDY_DIGITS]
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import write_json, write_text
@@ -35,7 +36,7 @@ def all_tables(pairs: Sequence[PairScores], least: int) -> list[Table]:
     ]
 
 
-def summary(pairs: Sequence[PairScores], least: int, limit: float, **about) -> dict:
+def summary(pairs: Sequence[PairScores], least: int, limit: float, **about: Any) -> dict:
     """What ``scores.pairs.json`` holds; see ``docs/metrics.md``."""
     metrics = list(dict.fromkeys(name for pair in pairs for name in pair.metric if name != offtarget.NAME))
     large = counted(pairs, least)
@@ -70,7 +71,7 @@ def check_out(out: Path) -> None:
         raise UserError(f"--out {out}: not a folder, nor can it be made; give another one")
 
 
-def write(out: Path, pairs: Sequence[PairScores], least: int, limit: float, **about) -> None:
+def write(out: Path, pairs: Sequence[PairScores], least: int, limit: float, **about: Any) -> None:
     """Write all files to ``out``, in place of those that an earlier scoring left there."""
     document = summary(pairs, least, limit, **about)
     warning = offtarget.warning(pairs, limit)

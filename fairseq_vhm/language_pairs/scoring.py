@@ -66,7 +66,7 @@ def _by_own_summaries(pair: PairExamples, resources: Resources) -> list[Score]:
         return []
     scores = score_lase(
         [output for output, _ in joined],
-        [[own] for _, own in joined],
+        [[own] for _, own in joined if own is not None],
         pair.target,
         resources.labse,
         resources.lid,

@@ -1,6 +1,6 @@
 """Tables over pairs of languages: wrong languages first, then means and counts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fairseq_vhm.language_pairs import means, offtarget
 from fairseq_vhm.language_pairs.offtarget import OffTarget
@@ -112,11 +112,11 @@ def _off_row(one: OffTarget) -> list[str]:
     return [one.name, f"{one.share:.1f}", f"{one.references:.1f}", *counts]
 
 
-def _cells(found: means.Mean | None, metrics: Sequence[str]) -> list[str]:
+def _cells(found: means.Mean | None, metrics: Collection[str]) -> list[str]:
     return [NOTHING] * (1 + len(metrics)) if found is None else [str(found.pairs), *_values(found, metrics)]
 
 
-def _values(found: means.Mean, metrics: Sequence[str]) -> list[str]:
+def _values(found: means.Mean, metrics: Collection[str]) -> list[str]:
     return [_number(found.values.get(metric)) for metric in metrics]
 
 

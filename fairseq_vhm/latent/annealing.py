@@ -31,7 +31,7 @@ class KLSchedule:
     steps: int
     max_weight: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KL_SCHEDULES:
             raise ValueError(f"unknown KL schedule '{self.kind}': choose from {KL_SCHEDULES}")
         if self.steps < 0 or self.max_weight < 0:

@@ -21,6 +21,7 @@ class LatentVariable:
 
     def kl(self) -> Tensor:
         """KL(posterior || prior) in nats a sentence: (B)."""
+        assert self.posterior is not None and self.prior is not None, "see LatentBundle.with_kl"
         return kl_divergence(self.posterior, self.prior)
 
 

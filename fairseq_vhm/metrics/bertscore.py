@@ -7,7 +7,7 @@ empty side scores 0.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -81,13 +81,13 @@ def usual_layer(encoder: TokenEncoder) -> int:
     return tuned if tuned <= encoder.layers else math.ceil(USUAL_DEPTH * encoder.layers)
 
 
-def _matcher(encoder: TokenEncoder):
+def _matcher(encoder: TokenEncoder) -> Callable[..., tuple]:
     """The library's matching of two texts, each its vectors (T x D) and tokens; F1, precision, recall."""
     with loading(encoder.path, "bert_score"):
         import torch
         from bert_score.utils import greedy_cos_idf
 
-    def side(vectors: np.ndarray, tokens: Tokens):
+    def side(vectors: np.ndarray, tokens: Tokens) -> tuple:
         weights = torch.from_numpy(~tokens.special).float()
         return torch.from_numpy(vectors.copy())[None], torch.ones(1, len(vectors)), weights[None]
 

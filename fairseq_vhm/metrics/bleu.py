@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,9 @@ def score_chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -
     return _score("chrf", CHRF(), CHRF(), hypotheses, references)
 
 
-def _score(name: str, corpus, sentence, hypotheses, references) -> CorpusScore:
+def _score(
+    name: str, corpus: Any, sentence: Any, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> CorpusScore:
     """Read the texts once, as sacreBLEU's own significance tests do, and score the counts."""
     counts = corpus._extract_corpus_statistics(list(hypotheses), _streams(references))
     statistics = np.array(counts)
@@ -46,7 +49,7 @@ def _score(name: str, corpus, sentence, hypotheses, references) -> CorpusScore:
     )
 
 
-def _figure(metric, counts: np.ndarray) -> float:
+def _figure(metric: Any, counts: np.ndarray) -> float:
     return metric._compute_score_from_stats(counts.tolist()).score
 
 

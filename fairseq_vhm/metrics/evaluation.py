@@ -75,7 +75,7 @@ def _offtarget(texts: Texts) -> list[Score]:
 
 @register_metric("copy", needs=("src",))
 def _copy(texts: Texts) -> list[Score]:
-    return [score_copy(texts.hypotheses, texts.resources.sources, texts.references)]
+    return [score_copy(texts.hypotheses, texts.resources.sources or (), texts.references)]
 
 
 @register_metric("length")

@@ -91,12 +91,12 @@ def score_lase(
         f"length:{tokens}|alpha:{ALLOWANCE}" + (f"|refs-in:{reference_lang}" if reference_lang else ""),
         references_field(references, multi_ref),
     )
-    parts = {
+    parts: dict[str, dict[str, float]] = {
         "lase_meaning": {"cut": sentences.cut(list(dict.fromkeys(text for pair in pairs for text in pair)))},
         "lase_language": {"known": float(bool(targets))},
     }
     return [
-        mean_score(name, figures, label, **parts.get(name, {}))
+        mean_score(name, figures, label, None, **parts.get(name, {}))
         for name, figures in zip(NAMES, outputs.T, strict=True)
     ]
 

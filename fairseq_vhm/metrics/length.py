@@ -28,7 +28,7 @@ def score_length(
     return CorpusScore(
         name="length",
         value=value,
-        per_segment=lengths,
+        per_segment=list(map(float, lengths)),
         signature=signature("length", f"tok:{rule.name}"),
         parts=parts,
         better="neither",

@@ -370,7 +370,7 @@ def _best(path: Path, entries: Sequence[_Entry]) -> str:
 def _score_and_text(path: Path, entry: _Entry) -> tuple[float, str]:
     found = LOG_OUTPUT.fullmatch(entry.rest)
     try:
-        score, text = float(found[1]), found[2]
+        score, text = float(found[1]), found[2]  # type: ignore[index]  # None is the TypeError below
     except (TypeError, ValueError) as error:
         raise UserError(
             f"{path}, line {entry.line}: not 'H-NUMBER<TAB>SCORE<TAB>TEXT'; was the log cut short?"

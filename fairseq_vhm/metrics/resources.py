@@ -71,17 +71,20 @@ class Resources:
     def encoder(self) -> TokenEncoder:
         """Of BERTScore and MoverScore."""
         given = self.given
+        assert given.encoder is not None, "refused by lacking()"
         return TokenEncoder(given.encoder, given.device, given.batch_size, given.encoder_layer)
 
     @cached_property
     def labse(self) -> SentenceEncoder:
         """Of LaSE."""
         given = self.given
+        assert given.labse is not None, "refused by lacking()"
         return SentenceEncoder(given.labse, given.device, given.batch_size, given.cache)
 
     @cached_property
     def lid(self) -> LanguageIdentifier:
         """Of LaSE."""
+        assert self.given.lid is not None, "refused by lacking()"
         return RememberingIdentifier(FastTextIdentifier(self.given.lid))
 
     @cached_property

@@ -8,7 +8,7 @@ stemmer, its rounding of every figure to five decimals, and its bootstrap.
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -127,7 +127,7 @@ def _score(name: str, averages: np.ndarray, per_segment: np.ndarray, signature: 
     return Score(name, f1, per_segment.tolist(), signature, parts)
 
 
-def _rounded(counted) -> tuple[float, float, float]:
+def _rounded(counted: Any) -> tuple[float, float, float]:
     """Recall, precision and F as the script rounds them: F is made from the rounded two."""
     recall, precision = _five_decimals(counted.recall), _five_decimals(counted.precision)
     if recall + precision == 0:
@@ -153,7 +153,7 @@ class _Spaces:
 
 
 @lru_cache(maxsize=1)
-def _library():
+def _library() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer(list(LIBRARY_NAMES), tokenizer=_Spaces())

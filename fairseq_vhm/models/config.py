@@ -6,7 +6,7 @@ The defaults are the paper's reading; every other value is listed in ``docs/devi
 
 import argparse
 from dataclasses import dataclass, field, fields
-from typing import Self
+from typing import Any, Self
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.dataclass.utils import gen_parser_from_dataclass
@@ -34,7 +34,7 @@ RELEASED_CODE = {
 """What ``--released-code-compat`` changes in the model (repository XL2248/VHM, commit 669bcde)."""
 
 
-def setting(default, help_text: str):
+def setting(default: Any, help_text: str) -> Any:
     """A field of :class:`Settings`, with the help that its flag shows."""
     return field(default=default, metadata={"help": help_text})
 
@@ -88,32 +88,32 @@ class VHMConfig(Settings):
     latent_dim: int = setting(128, "D, the dimension of each latent")
     latent_mlp_layers: int = setting(2, "layers of each prior and recognition network")
     latent_mlp_hidden: int = setting(0, "hidden width of these networks; 0: the latent dimension")
-    latent_head: ChoiceEnum(HEADS) = setting(
+    latent_head: ChoiceEnum(HEADS) = setting(  # type: ignore[valid-type]  # read by fairseq
         "separate",
         "networks of mu and sigma: separate (Eq. 2), tied (all layers but the last shared), or "
         "released (one network, softplus of the mean taken as log-variance)",
     )
-    latent_noise: ChoiceEnum(NOISE) = setting(
+    latent_noise: ChoiceEnum(NOISE) = setting(  # type: ignore[valid-type]  # read by fairseq
         "normal", "noise of the draws in training; uniform on [0, 1) is the released code's"
     )
-    latent_pooling: ChoiceEnum(POOLING) = setting(
+    latent_pooling: ChoiceEnum(POOLING) = setting(  # type: ignore[valid-type]  # read by fairseq
         "non-pad", "positions that h averages: non-pad, words (no EOS, no tag), or all (released)"
     )
-    latent_projection: ChoiceEnum([*PROJECTIONS, "none"]) = setting(
+    latent_projection: ChoiceEnum([*PROJECTIONS, "none"]) = setting(  # type: ignore[valid-type]  # read by fairseq
         "task",
         "Eq. 8: a projection for each task; one for the states of all tasks with a part of its own for each "
         "task's latents (states); one shared by all; or none for MT and MS, which then decode without "
         "their latents",
     )
-    latent_activation: ChoiceEnum(list(ACTIVATIONS)) = setting(
+    latent_activation: ChoiceEnum(list(ACTIVATIONS)) = setting(  # type: ignore[valid-type]  # read by fairseq
         "tanh", "activation of Eq. 8; none is the released code's"
     )
-    cls_prior_locals: ChoiceEnum(["posterior", "prior"]) = setting(
+    cls_prior_locals: ChoiceEnum(["posterior", "prior"]) = setting(  # type: ignore[valid-type]  # read by fairseq
         "posterior",
         "draws of z_mt, z_ms that the prior of z_cls sees in training; prior (released) is what it "
         "sees at inference",
     )
-    cls_local_target: ChoiceEnum(["cls", "summary"]) = setting(
+    cls_local_target: ChoiceEnum(["cls", "summary"]) = setting(  # type: ignore[valid-type]  # read by fairseq
         "cls",
         "what z_mt, z_ms are inferred from on CLS batches: (X_cls, Y_cls), or the source-language "
         "summary of the same document where the MS data has it",
@@ -126,18 +126,18 @@ class VHMConfig(Settings):
     bag_of_words_weight: float = setting(
         0.0, "weight of a loss by which each decoder's latents predict the words of the target; 0: none"
     )
-    latent_projection_init: ChoiceEnum(PROJECTION_STARTS) = setting(
+    latent_projection_init: ChoiceEnum(PROJECTION_STARTS) = setting(  # type: ignore[valid-type]  # read by fairseq
         "xavier",
         "where W_p of Eq. 8 starts: xavier, or identity, which hands a trained decoder's states on as they "
         "are and learns to add the latents (vhm_mbart_large's default)",
     )
-    decoders: ChoiceEnum(["shared", "task"]) = setting(
+    decoders: ChoiceEnum(["shared", "task"]) = setting(  # type: ignore[valid-type]  # read by fairseq
         "shared", "one decoder for all tasks, or one for each with an output layer of its own (NCLS)"
     )
     share_encoder_decoder_embeddings: bool = setting(
         True, "one embedding table for source and target, output layer apart (the paper's counts)"
     )
-    biases: ChoiceEnum(BIASES) = setting(
+    biases: ChoiceEnum(BIASES) = setting(  # type: ignore[valid-type]  # read by fairseq
         "paper",
         "paper: an output bias, none in feed-forward layers nor in query, key and value projections "
         "(the paper's counts); fairseq: as in fairseq's transformer",
@@ -146,13 +146,13 @@ class VHMConfig(Settings):
         1e-5, "epsilon of the decoder's layer norms (encoder: 1e-5); 1e-6 is the released code's"
     )
     post_norm: bool = setting(False, "layer norm after each block in place of before it")
-    attention: ChoiceEnum(ATTENTION) = setting(
+    attention: ChoiceEnum(ATTENTION) = setting(  # type: ignore[valid-type]  # read by fairseq
         "sdpa",
         "sdpa: torch's kernel where nobody reads the weights; in generation keys and values of a source once "
         "for all its beams, and layers laid out for few rows; fairseq: as in fairseq's transformer, the last "
         "layer's weights always computed",
     )
-    embedding_gradient: ChoiceEnum(EMBEDDING_GRADIENTS) = setting(
+    embedding_gradient: ChoiceEnum(EMBEDDING_GRADIENTS) = setting(  # type: ignore[valid-type]  # read by fairseq
         "one",
         "on a CPU: one gradient of the embedding for all lookups of a mini-batch, or one for each (as torch)",
     )

@@ -13,6 +13,7 @@ import os
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from fairseq.data import Dictionary
@@ -60,7 +61,7 @@ class HFMT5Config(Settings):
 
     hf_model: str = setting("", "folder of an mT5 of HuggingFace's: config.json and weights to start from")
     hf_random_init: bool = setting(False, "train from scratch: of --hf-model take config.json alone")
-    start_embeddings: ChoiceEnum(["pad", "checkpoint"]) = setting(
+    start_embeddings: ChoiceEnum(["pad", "checkpoint"]) = setting(  # type: ignore[valid-type]  # read by fairseq
         "pad",
         "where the embeddings of the languages' start tokens begin, in a model that has none yet: as that of "
         "the padding, with which mT5's decoder has started so far (CrossSum), or as they are",
@@ -93,7 +94,9 @@ class HFMT5Encoder(FairseqEncoder):
         super().__init__(dictionary)
         self.stack = stack
 
-    def forward(self, src_tokens: Tensor, src_lengths: Tensor | None = None, task: str = "cls", **_) -> dict:
+    def forward(
+        self, src_tokens: Tensor, src_lengths: Tensor | None = None, task: str = "cls", **_: Any
+    ) -> dict:
         """Encode a batch (B x T), padded on either side; what concerns latents is not looked at."""
         padding = src_tokens.eq(self.dictionary.pad())
         states = self.stack(input_ids=src_tokens, attention_mask=~padding).last_hidden_state
@@ -118,7 +121,7 @@ class HFMT5Encoder(FairseqEncoder):
 class Decoded:
     """What is kept of the positions decoded so far: HuggingFace's cache, and the sentence of each row."""
 
-    cache: object
+    cache: Any
     sentences: Tensor
 
     @property
@@ -151,8 +154,8 @@ class HFMT5Decoder(FairseqIncrementalDecoder):
         encoder_out: dict,
         incremental_state: dict | None = None,
         features_only: bool = False,
-        **_,
-    ):
+        **_: Any,
+    ) -> Any:
         """Logits (B x T x V), or states (B x T x C) with ``features_only``, and fairseq's extra outputs.
 
         With ``incremental_state``: of the positions that it does not hold yet.
@@ -161,8 +164,8 @@ class HFMT5Decoder(FairseqIncrementalDecoder):
         return (states if features_only else self.output_layer(states)), extra
 
     def extract_features(
-        self, prev_output_tokens: Tensor, encoder_out: dict, incremental_state: dict | None = None, **_
-    ):
+        self, prev_output_tokens: Tensor, encoder_out: dict, incremental_state: dict | None = None, **_: Any
+    ) -> Any:
         """Decoder states (B x T x C); no attention is handed out."""
         decoded = self.get_incremental_state(incremental_state, DECODED)
         sentences = encoder_out["sentences"][0]
@@ -180,7 +183,7 @@ class HFMT5Decoder(FairseqIncrementalDecoder):
             self.set_incremental_state(incremental_state, DECODED, Decoded(out.past_key_values, sentences))
         return out.last_hidden_state, {"attn": [None]}
 
-    def output_layer(self, features: Tensor, **_) -> Tensor:
+    def output_layer(self, features: Tensor, **_: Any) -> Tensor:
         """Logits of states."""
         return self.lm_head(features)
 
@@ -208,7 +211,7 @@ class HFMT5Model(FairseqEncoderDecoderModel):
     num_updates = 0
     takes_token_loss = True
 
-    def __init__(self, model: nn.Module, config: dict, dictionary: Dictionary):
+    def __init__(self, model: Any, config: dict, dictionary: Dictionary):
         encoder = HFMT5Encoder(dictionary, model.encoder)
         super().__init__(encoder, HFMT5Decoder(dictionary, model.decoder, model.lm_head))
         self.config = config
@@ -219,11 +222,11 @@ class HFMT5Model(FairseqEncoderDecoderModel):
         return {}
 
     @classmethod
-    def add_args(cls, parser) -> None:
+    def add_args(cls, parser: Any) -> None:
         HFMT5Config.add_args(parser)
 
     @classmethod
-    def build_model(cls, args: Namespace, task) -> "HFMT5Model":
+    def build_model(cls, args: Namespace, task: Any) -> "HFMT5Model":
         """Build the model, with its weights where a run begins with those of ``--hf-model``.
 
         A checkpoint says in ``args.hf_config`` what it is; a run that goes on from one reads it there.
@@ -253,7 +256,9 @@ class HFMT5Model(FairseqEncoderDecoderModel):
         return built
 
     @classmethod
-    def from_pretrained(cls, model_name_or_path, checkpoint_file="checkpoint_best.pt", **kwargs):
+    def from_pretrained(
+        cls, model_name_or_path: str, checkpoint_file: str = "checkpoint_best.pt", **kwargs: Any
+    ) -> Any:
         """Load a trained model, as fairseq's users know it, with ``.summarize(list of texts)`` added."""
         from fairseq_vhm.generation.hub import load
 
@@ -291,7 +296,7 @@ class HFMT5Model(FairseqEncoderDecoderModel):
         """
         raise UserError(f"--fp16: {OVERFLOWS}")
 
-    def prepare_for_inference_(self, cfg) -> None:
+    def prepare_for_inference_(self, cfg: Any) -> None:
         """As fairseq's.
 
         Raises:
@@ -316,8 +321,8 @@ class HFMT5Model(FairseqEncoderDecoderModel):
         summary: Tensor | None = None,
         latent_noise: object = None,
         token_loss: TokenLoss | None = None,
-        **decoder_options,
-    ):
+        **decoder_options: Any,
+    ) -> Any:
         """Logits (B x T x V) of the decoder fed with ``prev_output_tokens``, and its extra outputs.
 
         With ``token_loss``: the loss of ``target`` in place of its logits.  ``summary`` and ``latent_noise``
@@ -328,6 +333,7 @@ class HFMT5Model(FairseqEncoderDecoderModel):
         encoder_out = self.encoder(src_tokens, src_lengths, task=task)
         out, extra = self.decoder(prev_output_tokens, encoder_out, **decoder_options)
         if token_loss is not None:
+            assert target is not None, "see the docstring"
             out = token_loss(out, self.decoder.lm_head.weight, self.decoder.lm_head.bias, target)
         return out, extra | {"latents": LatentBundle(), "losses": {}}
 

@@ -4,6 +4,7 @@ transformers is an extra, and is imported when a model is built.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,7 +36,7 @@ def new_model(config: dict, dropout: float | None = None) -> nn.Module:
     return model
 
 
-def empty_model(config: dict, dropout: float | None = None) -> nn.Module:
+def empty_model(config: dict, dropout: float | None = None) -> Any:
     """As :func:`new_model`, but with nothing in its weights yet: for those that are loaded next."""
     with torch.device("meta"):
         model = _built(config, dropout)
@@ -45,14 +46,14 @@ def empty_model(config: dict, dropout: float | None = None) -> nn.Module:
     return model
 
 
-def _built(config: dict, dropout: float | None) -> nn.Module:
+def _built(config: dict, dropout: float | None) -> Any:
     with loading(Path("--arch hf_mt5"), LIBRARY, INSTALL):
         from transformers import MT5ForConditionalGeneration
 
         return MT5ForConditionalGeneration(_settings(config, dropout))
 
 
-def _untie(model: nn.Module) -> nn.Parameter:
+def _untie(model: Any) -> nn.Parameter:
     """Give the output layer weights of its own, which hold no numbers yet."""
     model.lm_head.weight = nn.Parameter(torch.empty_like(model.shared.weight))
     return model.lm_head.weight
@@ -73,13 +74,14 @@ def load_model(folder: str, config: dict, dropout: float | None = None) -> nn.Mo
     with loading(path, LIBRARY, INSTALL):
         from transformers import MT5ForConditionalGeneration
 
-        model, found = MT5ForConditionalGeneration.from_pretrained(
+        loaded: Any = MT5ForConditionalGeneration.from_pretrained(
             path,
             config=_settings(config, dropout),
             dtype=torch.float32,
             local_files_only=True,
             output_loading_info=True,
         )
+        model, found = loaded
     for what in ("missing_keys", "unexpected_keys"):
         if names := sorted(found[what]):
             raise UserError(
@@ -89,18 +91,18 @@ def load_model(folder: str, config: dict, dropout: float | None = None) -> nn.Mo
     return model
 
 
-def recompute_activations(model: nn.Module) -> None:
+def recompute_activations(model: Any) -> None:
     """Let the backward pass compute activations again (a method that transformers 5 has renamed)."""
     renamed = getattr(model, "activation_checkpointing_enable", None)
     (renamed or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
-def is_tied(model: nn.Module) -> bool:
+def is_tied(model: Any) -> bool:
     """Whether output layer and embeddings are one table."""
     return model.lm_head.weight is model.shared.weight
 
 
-def _settings(config: dict, dropout: float | None):
+def _settings(config: dict, dropout: float | None) -> Any:
     from transformers import MT5Config
 
     settings = MT5Config.from_dict(config)

@@ -131,7 +131,7 @@ def _under_our_names(weights: Mapping[str, Tensor], model: nn.Module) -> dict[st
     versions = {name: value for name, value in model.state_dict().items() if name.endswith(".version")}
     fitted = without_pretraining_symbols(dict(weights), model.state_dict())
     renamed = _for_each_decoder(fitted, list(getattr(model.decoder, "decoders", ()))) | versions
-    model.upgrade_state_dict(renamed)
+    model.upgrade_state_dict(renamed)  # type: ignore[operator]  # fairseq's models have it
     return {name: value for name, value in renamed.items() if not _is_bookkeeping(name)}
 
 

@@ -15,6 +15,7 @@ log-likelihoods under a unit Gaussian, but for a constant), each with a weight:
 
 from argparse import Namespace
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from fairseq.dataclass import ChoiceEnum
@@ -47,7 +48,7 @@ class ReconstructionConfig(Settings):
     rec_adversarial_weight: float = setting(
         0.0, "weight of discriminators that tell mapped mean states from real ones; 0: there are none"
     )
-    target_encoder: ChoiceEnum(["shared", "own"]) = setting(
+    target_encoder: ChoiceEnum(["shared", "own"]) = setting(  # type: ignore[valid-type]  # read by fairseq
         "shared", "what encodes the target for these losses: the one encoder, or one of its own"
     )
 
@@ -85,11 +86,11 @@ class _Reversed(torch.autograd.Function):
     """The identity, with the gradient's sign turned (Ganin and Lempitsky, 2015)."""
 
     @staticmethod
-    def forward(_, x: Tensor) -> Tensor:
+    def forward(_: Any, x: Tensor) -> Tensor:
         return x.view_as(x)
 
     @staticmethod
-    def backward(_, gradient: Tensor) -> Tensor:
+    def backward(_: Any, gradient: Tensor) -> Tensor:
         return -gradient
 
 
@@ -154,16 +155,18 @@ class ReconstructionEncoder(VHMEncoder):
     With a target, ``encoder_out`` of that path gains ``losses``.
     """
 
-    def __init__(self, args: TransformerConfig, dictionary, embed_tokens):
+    def __init__(self, args: TransformerConfig, dictionary: Any, embed_tokens: Any) -> None:
         super().__init__(args, dictionary, embed_tokens)
         config = ReconstructionConfig.of(args)
         self.reconstruction = Reconstruction(embed_tokens.embedding_dim, config.weights)
         own = config.target_encoder == "own" and config.weights
         self.target_encoder = TransformerEncoder(args, dictionary, embed_tokens) if own else None
 
-    def forward(self, src_tokens: Tensor, *args, task: str = "cls", target: Tensor | None = None, **options):
+    def forward(
+        self, src_tokens: Tensor, *args: Any, task: str = "cls", target: Tensor | None = None, **options: Any
+    ) -> Any:
         """As :meth:`VHMEncoder.forward`, of which a cross-lingual batch's states are then mapped."""
-        out = super().forward(src_tokens, *args, task=task, **options)
+        out = super().forward(src_tokens, *args, task=task, **options)  # type: ignore[misc]  # args end before
         if task not in CROSS_LINGUAL:
             return out
         states = out["encoder_out"][0]
@@ -187,12 +190,12 @@ class MSCLSRecModel(VHMTransformerModel):
     takes_partner = False  # CLS meets other states than MS does
 
     @classmethod
-    def add_args(cls, parser) -> None:
+    def add_args(cls, parser: Any) -> None:
         super().add_args(parser)
         ReconstructionConfig.add_args(parser)
 
     @classmethod
-    def build_model(cls, args: Namespace, task):
+    def build_model(cls, args: Namespace, task: Any) -> Any:
         ReconstructionConfig.fill(args)
         if VHMConfig.of(args).latent_names:
             raise UserError(f"--latents {args.latents}: ms_cls_rec_transformer has no latents; drop the flag")

@@ -1,6 +1,7 @@
 """One encoder, a decoder for each task: MS-CLS and MT-CLS of Zhu et al. (2019, NCLS), section 3.2."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor, nn
@@ -15,13 +16,13 @@ class TaskDecoders(FairseqIncrementalDecoder):
     def __init__(self, decoders: Mapping[str, FairseqIncrementalDecoder]):
         first = next(iter(decoders.values()))
         super().__init__(first.dictionary)
-        self.decoders = nn.ModuleDict(decoders)
+        self.decoders: Any = nn.ModuleDict(decoders)
 
-    def forward(self, prev_output_tokens: Tensor, encoder_out: dict, **options):
+    def forward(self, prev_output_tokens: Tensor, encoder_out: dict, **options: Any) -> Any:
         """As the decoder of the batch's task."""
         return self._of(encoder_out)(prev_output_tokens, encoder_out=encoder_out, **options)
 
-    def extract_features(self, prev_output_tokens: Tensor, encoder_out: dict, **options):
+    def extract_features(self, prev_output_tokens: Tensor, encoder_out: dict, **options: Any) -> Any:
         """As the decoder of the batch's task."""
         return self._of(encoder_out).extract_features(prev_output_tokens, encoder_out, **options)
 

@@ -1,7 +1,8 @@
 """VHM's decoder: fairseq's, whose last states meet the latents (Eq. 8) before the output projection."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Collection
+from typing import Any
 
 import torch
 from fairseq.models.transformer import TransformerDecoder
@@ -20,7 +21,7 @@ NO_LAYER = -1
 
 
 def decoder_inputs(
-    config: VHMConfig, hierarchy: LatentHierarchy | None, tasks: Sequence[str] = TASKS
+    config: VHMConfig, hierarchy: LatentHierarchy | None, tasks: Collection[str] = TASKS
 ) -> dict[str, int]:
     """The joint width of the latents that enter the decoder of each of ``tasks`` which has any."""
     if hierarchy is None:
@@ -48,8 +49,13 @@ class VHMDecoder(TransformerDecoder):
     reads_attention = False  # whether the decoder itself is in need of it
 
     def __init__(
-        self, args: Namespace, dictionary, embed_tokens, tasks: Sequence[str] = TASKS, **kwargs
-    ):
+        self,
+        args: Namespace,
+        dictionary: Any,
+        embed_tokens: Any,
+        tasks: Collection[str] = TASKS,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(args, dictionary, embed_tokens, **kwargs)
         config = VHMConfig.of(args)
         self.returns_attention = self.reads_attention or config.attention == "fairseq"
@@ -69,7 +75,7 @@ class VHMDecoder(TransformerDecoder):
         full_context_alignment: bool = False,
         alignment_layer: int | None = None,
         alignment_heads: int | None = None,
-    ):
+    ) -> Any:
         """Decoder states after Eq. 8 (B x T x C), and fairseq's extra outputs."""
         if alignment_layer is None and not self.returns_attention:
             alignment_layer = NO_LAYER
@@ -101,7 +107,7 @@ class VHMDecoder(TransformerDecoder):
         if beams is not None:
             beams.reorder(new_order)
 
-    def make_generation_fast_(self, need_attn: bool = False, **_) -> None:
+    def make_generation_fast_(self, need_attn: bool = False, **_: Any) -> None:
         """fairseq's commands say with ``need_attn`` that they print alignments."""
         self.returns_attention |= bool(need_attn)
         if self.shares_beams:
@@ -109,6 +115,7 @@ class VHMDecoder(TransformerDecoder):
 
     def predict_words(self, encoder_out: dict, target: Tensor, special: Tensor) -> Tensor:
         """How well the latents alone tell each target's words: negative log-likelihoods (B, in nats)."""
+        assert self.bag_of_words is not None, "--bag-of-words-weight"
         features = self.bag_of_words(encoder_out["latent"][0], encoder_out["task"][0])
         words = target.ne(self.padding_idx) & ~torch.isin(target, special)
         return bag_of_words_nll(self.output_layer(features), target, words)

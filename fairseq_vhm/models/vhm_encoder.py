@@ -5,6 +5,7 @@ sentence and reorders them with its beams.
 """
 
 from argparse import Namespace
+from typing import Any
 
 import torch
 from fairseq.models.transformer import TransformerEncoder
@@ -52,7 +53,7 @@ class VHMEncoder(TransformerEncoder):
     decoder; empty without any), ``task`` and ``bundle`` (a :class:`LatentBundle`).
     """
 
-    def __init__(self, args: Namespace, dictionary, embed_tokens):
+    def __init__(self, args: Namespace, dictionary: Any, embed_tokens: Any) -> None:
         super().__init__(args, dictionary, embed_tokens)
         config = VHMConfig.of(args)
         self.pooling = config.latent_pooling
@@ -129,7 +130,8 @@ class VHMEncoder(TransformerEncoder):
 
         ``latent`` has one row a hypothesis; the rest has one a sentence, of ``beams`` hypotheses each.
         """
-        sentences, beams = new_order, 1
+        sentences: Tensor | None = new_order
+        beams = 1
         if self.shares_beams:
             count = encoder_out["encoder_out"][0].size(1)
             sentences, beams = beams_of(new_order, count, encoder_out.get("beams", 1))

@@ -8,6 +8,7 @@ from argparse import Namespace
 from contextlib import ExitStack
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 from fairseq.models import register_model
 from fairseq.models.transformer import TransformerConfig, TransformerModel
@@ -48,12 +49,12 @@ class VHMTransformerModel(TransformerModel):
         return {}
 
     @classmethod
-    def add_args(cls, parser) -> None:
+    def add_args(cls, parser: Any) -> None:
         super().add_args(parser)
         VHMConfig.add_args(parser)
 
     @classmethod
-    def build_model(cls, args: Namespace, task):
+    def build_model(cls, args: Namespace, task: Any) -> Any:
         VHMConfig.fill(args)
         config = VHMConfig.of(args)
         share = config.share_encoder_decoder_embeddings
@@ -86,12 +87,12 @@ class VHMTransformerModel(TransformerModel):
             initialise(self, args, args.init_from, allowed).log()
 
     @classmethod
-    def build_encoder(cls, cfg: TransformerConfig, src_dict, embed_tokens) -> VHMEncoder:
+    def build_encoder(cls, cfg: TransformerConfig, src_dict: Any, embed_tokens: Any) -> VHMEncoder:
         return cls.encoder_type(cfg, src_dict, embed_tokens)
 
     @classmethod
     def build_decoder(
-        cls, cfg: TransformerConfig, tgt_dict, embed_tokens
+        cls, cfg: TransformerConfig, tgt_dict: Any, embed_tokens: Any
     ) -> VHMDecoder | TaskDecoders:
         """The decoder of all tasks or, with ``--decoders task``, one for each of ``--tasks``."""
         config = VHMConfig.of(cfg)
@@ -122,7 +123,8 @@ class VHMTransformerModel(TransformerModel):
 
     def decoder_of(self, task: str) -> VHMDecoder:
         """The decoder of a task."""
-        return self.decoder.decoders[task] if isinstance(self.decoder, TaskDecoders) else self.decoder
+        decoder: Any = self.decoder
+        return decoder.decoders[task] if isinstance(decoder, TaskDecoders) else decoder
 
     @property
     def takes_token_loss(self) -> bool:
@@ -130,7 +132,9 @@ class VHMTransformerModel(TransformerModel):
         return all(decoder.adaptive_softmax is None for decoder in self.decoders)
 
     @classmethod
-    def from_pretrained(cls, model_name_or_path, checkpoint_file="checkpoint_best.pt", **kwargs):
+    def from_pretrained(
+        cls, model_name_or_path: str, checkpoint_file: str = "checkpoint_best.pt", **kwargs: Any
+    ) -> Any:
         """Load a trained model, as fairseq's users know it, with ``.summarize(list of texts)`` added."""
         from fairseq_vhm.generation.hub import load
 
@@ -147,7 +151,9 @@ class VHMTransformerModel(TransformerModel):
         hierarchy = self.encoder.hierarchy
         return {} if hierarchy is None else dict.fromkeys(hierarchy.names, hierarchy.latent_dim)
 
-    def load_state_dict(self, state_dict, strict=True, model_cfg=None, args=None):
+    def load_state_dict(
+        self, state_dict: dict, strict: bool = True, model_cfg: Any = None, args: Any = None
+    ) -> Any:
         """As fairseq's; a checkpoint of another dictionary is refused in one line.
 
         A pre-trained one (``--pretraining-tasks``) is taken without the symbols that only it has.
@@ -188,8 +194,8 @@ class VHMTransformerModel(TransformerModel):
         latent_noise: Noise | None = None,
         token_loss: TokenLoss | None = None,
         partner: dict | None = None,
-        **decoder_options,
-    ):
+        **decoder_options: Any,
+    ) -> Any:
         """Logits (B x T x V) of the decoder fed with ``prev_output_tokens``, and its extra outputs.
 
         With ``target`` the latents come from their posteriors, else from their priors; the extra
@@ -202,8 +208,8 @@ class VHMTransformerModel(TransformerModel):
         ``target``): the sources are encoded once, and the extra outputs hold as ``partner`` what a call of
         its own would have put out.
         """
-        encode = partial(self.encoder, src_tokens, src_lengths=src_lengths)
-        decode = partial(self._decode, src_lengths=src_lengths, token_loss=token_loss, **decoder_options)
+        encode: Any = partial(self.encoder, src_tokens, src_lengths=src_lengths)
+        decode: Any = partial(self._decode, src_lengths=src_lengths, token_loss=token_loss, **decoder_options)
         longest = max(src_tokens.size(1), prev_output_tokens.size(1))
         with self._at_speed(longest):
             encoder_out = encode(task=task, target=target, summary=summary, latent_noise=latent_noise)
@@ -228,12 +234,13 @@ class VHMTransformerModel(TransformerModel):
         prev_output_tokens: Tensor,
         target: Tensor | None,
         token_loss: TokenLoss | None,
-        **options,
-    ):
+        **options: Any,
+    ) -> Any:
         if token_loss is not None:
             options["features_only"] = True
         out, extra = self.decoder(prev_output_tokens, encoder_out=encoder_out, **options)
         if token_loss is not None:
+            assert target is not None, "what the loss is of"
             layer = self.decoder_of(encoder_out["task"][0]).output_projection
             out = token_loss(out, layer.weight, layer.bias, target)
         extra["latents"] = encoder_out["bundle"]

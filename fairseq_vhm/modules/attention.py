@@ -55,14 +55,15 @@ class ScaledDotProductAttention(MultiheadAttention):
         """
         beams = self._beams(incremental_state)
         if beams and self.encoder_decoder_attention:
-            self._follow(beams, incremental_state)
+            self._follow(beams, incremental_state or {})
         weights = need_weights or need_head_weights or before_softmax
         if not weights and self.encoder_decoder_attention and self._is_plain():
+            assert key is not None, "the encoder's states"
             k, v, padding = self._of_source(key, key_padding_mask, incremental_state)
             keep = None if padding is None else ~padding.bool()[:, None, None]
             return self._attend(query, k, v, keep), None
         if not weights and beams:
-            k, v = self._of_prefix(query, beams, incremental_state)
+            k, v = self._of_prefix(query, beams, incremental_state or {})
             return self._attend(query, k, v, beams.mask), None
         return super().forward(
             query,
@@ -94,10 +95,13 @@ class ScaledDotProductAttention(MultiheadAttention):
     def _follow(self, beams: Beams, incremental_state: dict) -> None:
         """Let the cache hold the sentences that there are."""
         cache = self._get_input_buffer(incremental_state)
-        for name, kept in cache.items() if beams.move else ():
-            cache[name] = kept if kept is None else beams.move.of_source(kept)
+        move = beams.move
+        for name, kept in cache.items() if move else ():
+            cache[name] = kept if kept is None or move is None else move.of_source(kept)
 
-    def _of_source(self, states: Tensor, padding: Tensor | None, incremental_state: dict | None):
+    def _of_source(
+        self, states: Tensor, padding: Tensor | None, incremental_state: dict | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Keys and values (B x H x S x C/H) of the encoder's states and their padding, or the cached ones."""
         cache = self._get_input_buffer(incremental_state)
         if KEY not in cache:
@@ -161,4 +165,4 @@ def use_sdpa(transformer: nn.Module) -> None:
         if type(module) is MultiheadAttention:
             module.__class__ = ScaledDotProductAttention
         if hasattr(module, "need_attn"):
-            module.need_attn = False
+            module.need_attn = False  # type: ignore[assignment]  # fairseq's layers keep a bool there

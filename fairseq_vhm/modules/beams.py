@@ -77,7 +77,7 @@ class Beams:
         move: what is to be done to keys and values before this step; ``None``: nothing.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.states: Tensor | None = None
         self.slots: Tensor | None = None
         self.order: Tensor | None = None
@@ -86,6 +86,7 @@ class Beams:
 
     @property
     def length(self) -> int:
+        assert self.slots is not None, "after a step"
         return self.slots.size(1)
 
     def reorder(self, rows: Tensor) -> None:
@@ -109,13 +110,15 @@ class Beams:
         self.mask = hit.view(-1, 1, size, self.length * size)
 
     def _moved(self, states: Tensor, size: int) -> Move | None:
-        owners, self.slots = self.order // self.size, self.slots[self.order]
+        assert self.order is not None and self.slots is not None, "after a step and a reordering"
+        owners, slots = self.order // self.size, self.slots[self.order]
+        self.slots = slots
         if size == self.size:
             return None if states is self.states else Move(owners[::size], None, size)
         positions = torch.arange(self.length, device=owners.device) * self.size
-        places = positions + self.slots.clamp(min=0)
+        places = positions + slots.clamp(min=0)
         own = torch.arange(size, device=owners.device).repeat(len(owners) // size).unsqueeze(1)
-        self.slots = torch.where(self.slots.eq(NO_SLOT), NO_SLOT, own)
+        self.slots = torch.where(slots.eq(NO_SLOT), NO_SLOT, own)
         return Move(owners[::size], (owners, places), size)
 
 

@@ -6,6 +6,8 @@ Transformer Base whose feed-forward layers and query, key and value projections 
 released code; fairseq's has 58,368 parameters more there and no output bias.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -27,5 +29,5 @@ def drop_biases(transformer: nn.Module) -> None:
 
 def add_output_bias(decoder: nn.Module) -> None:
     """Give the output projection a bias, zero at the start."""
-    vocabulary = decoder.output_projection.out_features
-    decoder.output_projection.bias = nn.Parameter(torch.zeros(vocabulary))
+    projection: Any = decoder.output_projection
+    projection.bias = nn.Parameter(torch.zeros(projection.out_features))

@@ -7,6 +7,7 @@ an update.  Within :func:`one_gradient` the lookups of a table add to one.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +38,9 @@ def one_gradient(*tables: nn.Module) -> Iterator[None]:
         yield
     finally:
         for table in chosen:
-            table.gathering.handle = table.gathering = None  # the graph keeps what it needs
+            if table.gathering is not None:
+                table.gathering.handle = None
+                table.gathering = None  # the graph keeps what it needs
 
 
 def use_one_gradient(model: nn.Module) -> None:
@@ -57,7 +60,7 @@ class _Gathering:
     def __init__(self, table: nn.Embedding):
         self.weight, self.padding = table.weight.detach(), table.padding_idx
         self.gradient: Tensor | None = None
-        self.handle = _Table.apply(table.weight, self)
+        self.handle: Any = _Table.apply(table.weight, self)
 
     def add(self, tokens: Tensor, gradient: Tensor) -> None:
         if self.gradient is None:
@@ -75,12 +78,12 @@ class _Table(torch.autograd.Function):
     """From a table to its handle."""
 
     @staticmethod
-    def forward(ctx, weight, gathering):
+    def forward(ctx: Any, weight: Tensor, gathering: "_Gathering") -> Tensor:
         ctx.gathering = gathering
         return weight.new_zeros(())
 
     @staticmethod
-    def backward(ctx, _of_handle):
+    def backward(ctx: Any, _of_handle: Tensor) -> tuple:
         return ctx.gathering.finished(), None
 
 
@@ -88,13 +91,13 @@ class _Lookup(torch.autograd.Function):
     """The rows of some tokens."""
 
     @staticmethod
-    def forward(ctx, handle, tokens, gathering):
+    def forward(ctx: Any, handle: Tensor, tokens: Tensor, gathering: "_Gathering") -> Tensor:
         ctx.gathering = gathering
         ctx.save_for_backward(tokens)
         return F.embedding(tokens, gathering.weight)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple:
         (tokens,) = ctx.saved_tensors
         ctx.gathering.add(tokens, gradient)
         return gradient.new_zeros(()), None, None

@@ -1,10 +1,13 @@
 """Eq. 8: ``o_t = tanh(W_p [h_dec_t; z] + b_p)``, between the decoder and its output projection."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ACTIVATIONS = {"tanh": torch.tanh, "none": nn.Identity()}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "none": nn.Identity()}
 """``none``: as in the released code."""
 
 PROJECTION_STARTS = ("xavier", "identity")
@@ -48,6 +51,7 @@ class LatentFusion(nn.Module):
         """Set all weights as at the ``start``; biases are zero."""
         for matrix in (parameter for parameter in self.parameters() if parameter.dim() == 2):
             nn.init.xavier_uniform_(matrix) if start == "xavier" else nn.init.zeros_(matrix)
+        projection: Any
         for projection in self.projections.values():
             nn.init.zeros_(projection.bias)
             if start == "identity":
@@ -60,12 +64,13 @@ class LatentFusion(nn.Module):
         """
         if z is None and self.sharing != "states":
             return states
-        projection = self.projections[task if self.sharing == "task" else "shared"]
+        projection: Any = self.projections[task if self.sharing == "task" else "shared"]
         of_states = F.linear(states, projection.weight[:, : self.width])
         if z is None:
             return self.activation(of_states + projection.bias)
         of_z = projection.weight[:, self.width :]
         if self.sharing == "states":
-            of_z = self.of_latents[task].weight
+            of_latents: Any = self.of_latents[task]
+            of_z = of_latents.weight
         of_latent = F.linear(z.to(states.dtype), of_z, projection.bias)
         return self.activation(of_states + of_latent.unsqueeze(1))

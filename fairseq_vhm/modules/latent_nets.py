@@ -43,6 +43,10 @@ class LatentNetwork(nn.Module):
         head: one of :data:`HEADS`.
     """
 
+    trunk: nn.Module
+    mean: nn.Module
+    std: nn.Module | None
+
     def __init__(self, input_dim: int, latent_dim: int, layers: int, hidden: int, head: str):
         super().__init__()
         self.head = head
@@ -61,6 +65,6 @@ class LatentNetwork(nn.Module):
         with torch.autocast(inputs[0].device.type, enabled=False):
             x = self.trunk(torch.cat([i.float() for i in inputs], dim=-1))
             mean = self.mean(x)
-            if self.head == "released":
+            if self.std is None:
                 return DiagonalGaussian(mean, torch.exp(0.5 * F.softplus(mean)))
             return DiagonalGaussian(mean, F.softplus(self.std(x)) + STD_FLOOR)

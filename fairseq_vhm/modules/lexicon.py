@@ -51,7 +51,10 @@ class Lexicon(nn.Module):
         pad: symbol that fills empty places of the table, with probability 0.
     """
 
-    def __init__(self, symbols: int, candidates: int, pad: int):
+    words: Tensor
+    probability: Tensor
+
+    def __init__(self, symbols: int, candidates: int, pad: int) -> None:
         super().__init__()
         self.pad = pad
         self.register_buffer("words", torch.full((symbols, candidates), pad, dtype=torch.int32))

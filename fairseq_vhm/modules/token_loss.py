@@ -15,7 +15,7 @@ max_v l_v - log max_v softmax(l)_v, which loses nothing however improbable y is.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -81,7 +81,16 @@ class _ChunkedLoss(torch.autograd.Function):
     """See the module; ``counted`` (N) says which of the N tokens count."""
 
     @staticmethod
-    def forward(ctx, states, weight, bias, target, counted, smoothing, chunk):
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        target: Tensor,
+        counted: Tensor,
+        smoothing: float,
+        chunk: int,
+    ) -> tuple[Tensor, Tensor]:
         ctx.needed, ctx.kind = ctx.needs_input_grad[:3], states.dtype
         layer = _OutputLayer(weight, bias, smoothing)
         gradients = _Gradients(states, layer) if any(ctx.needed) else None
@@ -90,7 +99,7 @@ class _ChunkedLoss(torch.autograd.Function):
             part = slice(start, start + chunk)
             losses, of_logits = layer.losses(states[part], target[part], gradients is not None)
             sums += losses @ counted[part].to(layer.exact)
-            if gradients is not None:
+            if gradients is not None and of_logits is not None:
                 gradients.gather(part, of_logits, counted[part])
         ctx.gradients = None if gradients is None else gradients.finished()
         loss, nll = sums[0].clone(), sums[1].clone()
@@ -98,7 +107,7 @@ class _ChunkedLoss(torch.autograd.Function):
         return loss, nll
 
     @staticmethod
-    def backward(ctx, of_loss, _of_nll):
+    def backward(ctx: Any, of_loss: Tensor, _of_nll: Tensor) -> tuple:
         """The gradients taken in the forward pass, times that of the loss, in place: they serve once."""
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:

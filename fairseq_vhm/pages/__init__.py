@@ -9,6 +9,7 @@ keeps it from asking any address for anything.
 
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 
@@ -34,7 +35,7 @@ def render(name: str, title: str, data: dict) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment():
+def _environment() -> Any:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:

@@ -12,6 +12,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.langid import language_code
@@ -33,7 +34,7 @@ class Direction:
     generation: dict = field(default_factory=dict)
 
 
-def direct(where: str, tokenizer, config, source: str, target: str) -> Direction:
+def direct(where: str, tokenizer: Any, config: Any, source: str, target: str) -> Direction:
     """Tell ``tokenizer`` the source language; what else tells the model its direction.
 
     Args:
@@ -49,7 +50,7 @@ def direct(where: str, tokenizer, config, source: str, target: str) -> Direction
         is_mbart = type(tokenizer).__name__.startswith("MBartTokenizer")
         return Direction(generation={"decoder_start_token_id" if is_mbart else "forced_bos_token_id": number})
     if marks := getattr(tokenizer, "supported_language_codes", None):
-        by_code = {_MARIAN_CODE.fullmatch(mark)[1]: mark for mark in marks}
+        by_code = {_MARIAN_CODE.fullmatch(mark)[1]: mark for mark in marks}  # type: ignore[index]  # all match
         return Direction(prefix=(tokenizer.convert_tokens_to_ids(by_code[pick(where, target, by_code)]),))
     if has_map(settings := config.to_dict()):
         starts = start_tokens(settings)
@@ -88,7 +89,7 @@ def _is_same(code: str, wanted: str) -> bool:
         return False
 
 
-def _codes(tokenizer) -> list[str]:
+def _codes(tokenizer: Any) -> list[str]:
     """Languages that a tokenizer marks texts with; none where it does not."""
     if not hasattr(tokenizer, "src_lang"):
         return []
@@ -97,12 +98,12 @@ def _codes(tokenizer) -> list[str]:
     return [token for token in tokenizer.all_special_tokens if _NLLB_CODE.fullmatch(token)]
 
 
-def _token(tokenizer, code: str) -> str:
+def _token(tokenizer: Any, code: str) -> str:
     """The symbol of a language: ``__en__`` of M2M-100's, else the code itself."""
     return getattr(tokenizer, "lang_code_to_token", {}).get(code, code)
 
 
-def _number(where: str, tokenizer, piece: str, target: str) -> int:
+def _number(where: str, tokenizer: Any, piece: str, target: str) -> int:
     """Id of the piece with which the decoder of CrossSum's mT5 starts."""
     number = tokenizer.convert_tokens_to_ids(piece)
     if number is None or number == tokenizer.unk_token_id:
@@ -110,7 +111,7 @@ def _number(where: str, tokenizer, piece: str, target: str) -> int:
     return number
 
 
-def _check_pair(where: str, tokenizer, source: str, target: str) -> None:
+def _check_pair(where: str, tokenizer: Any, source: str, target: str) -> None:
     """Refuse a model of one direction (Marian's, as its tokenizer says) where another is needed."""
     own = getattr(tokenizer, "source_lang", None), getattr(tokenizer, "target_lang", None)
     for mine, needed in zip(own, (source, target), strict=True):

@@ -7,6 +7,7 @@ and without running code or unpickling objects from it.  Outputs are those of th
 
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -96,7 +97,7 @@ class HuggingFaceModel:
         text = self.tokenizer.decode(ids, skip_special_tokens=True)
         return " ".join(text.split())
 
-    def _search(self):
+    def _search(self) -> Any:
         """The folder's own generation settings, over them those of the command and of the direction.
 
         Raises:
@@ -156,7 +157,7 @@ def _silence() -> None:
     logging.set_verbosity_error()
 
 
-def _surroundings(tokenizer) -> tuple[list[int], list[int]]:
+def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
     """Ids that the tokenizer puts before and after a text, in the language that it is set to."""
     bare = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     whole = tokenizer(_PROBE)["input_ids"]

@@ -5,6 +5,8 @@ words of :class:`~fairseq_vhm.text.words.WordSegmenter` (jieba for Chinese, sacr
 letter or digit, with sumy's stop words and stemmer where it has them for the language.
 """
 
+from typing import Any
+
 import numpy as np
 
 from fairseq_vhm.errors import UserError
@@ -50,7 +52,7 @@ class _Words:
         return tuple(word for word in words if any(map(str.isalnum, word)))
 
 
-def _summarizer(language: str):
+def _summarizer(language: str) -> Any:
     try:
         from sumy.nlp.stemmers import Stemmer, null_stemmer
         from sumy.summarizers.lex_rank import LexRankSummarizer

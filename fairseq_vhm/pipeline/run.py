@@ -9,7 +9,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.pipeline.documents import Document
@@ -33,7 +35,7 @@ Load = Callable[[], list[Document]]
 """The documents of a chunk, read when they are needed."""
 
 
-def run_pipeline(settings: PipelineSettings, overwrite: bool, progress) -> tuple[dict, bool]:
+def run_pipeline(settings: PipelineSettings, overwrite: bool, progress: Any) -> tuple[dict, bool]:
     """Do what is left of a run.
 
     Args:
@@ -78,10 +80,14 @@ class _Source:
         return cls(path, name, examine(path, name))
 
 
+def _of_texts(texts: list[str], lang: str) -> list[Document]:
+    return [Document.of(text, lang) for text in texts]
+
+
 class _Run:
     """What is left of one run."""
 
-    def __init__(self, settings: PipelineSettings, folder: RunFolder, source: _Source, progress) -> None:
+    def __init__(self, settings: PipelineSettings, folder: RunFolder, source: _Source, progress: Any) -> None:
         self.settings, self.folder = settings, folder
         self.source, self.progress = source, progress
 
@@ -136,11 +142,14 @@ class _Run:
     def _documents(self) -> Iterator[Load]:
         lang = self.settings.source_lang
         for texts in chunks(self.source.path, self.source.name, self.settings.chunk):
-            yield lambda texts=texts: [Document.of(text, lang) for text in texts]
+            yield partial(_of_texts, texts, lang)
 
     def _results(self, name: str) -> Iterator[Load]:
         for number in range(self.folder.count_chunks(name)):
-            yield lambda number=number: self.folder.load_chunk(name, number)[0]
+            yield partial(self._result, name, number)
+
+    def _result(self, name: str, number: int) -> list[Document]:
+        return self.folder.load_chunk(name, number)[0]
 
     def _do(self, name: str, step: Step, inputs: Iterator[Load]) -> None:
         """Do the chunks of a step that are not done yet."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.segment import MANIFEST_NAME, Segmenter
@@ -15,8 +16,8 @@ KINDS = f"{OWN}, none, sentencepiece:MODEL, subword_nmt:CODES or moses+subword_n
 class FairseqEncoders:
     """fairseq's own tokenizer and subword encoder (each may be absent), as a segmenter."""
 
-    tokenizer: object | None = None
-    bpe: object | None = None
+    tokenizer: Any = None
+    bpe: Any = None
 
     def encode(self, text: str, lang: str) -> str:
         """Symbols of a line of text."""

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.pipeline.folder import hash_file
@@ -155,7 +156,7 @@ class Search:
         Raises:
             UserError: a flag is missing, does not apply, or cannot be read.
         """
-        where = {"max_tokens": self.max_tokens, "cpu": self.cpu, "fp16": self.fp16}
+        where: dict[str, Any] = {"max_tokens": self.max_tokens, "cpu": self.cpu, "fp16": self.fp16}
         if Path(checkpoint).is_dir():
             if data is not None or segmentation != OWN:
                 extra = "data" if data is not None else "segmentation"

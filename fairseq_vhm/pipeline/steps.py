@@ -6,7 +6,7 @@ the first symbols of a longer document, as the task itself cuts.  Both are count
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ class Translate:
         counts["sentences translated in pieces"] += 1
         return [torch.cat([piece, symbols[-1:]]) for piece in symbols[:-1].split(room)]
 
-    def _join(self, outputs, count: int) -> str:
+    def _join(self, outputs: Iterator[str], count: int) -> str:
         return join([next(outputs) for _ in range(count)], self.lang)
 
 

@@ -161,7 +161,7 @@ def _completed(sections: Mapping[str, Mapping]) -> dict[str, Mapping]:
         settings = sections.get(section, {})
         if named := known.get(settings.get("_name")):
             defaults = {field.name: _resolved(field.default, sections) for field in fields(named)}
-            completed[section] = defaults | settings
+            completed[section] = {**defaults, **settings}
     model = argparse.Namespace(**sections.get("model", {}))
     if complete := ARCH_CONFIG_REGISTRY.get(getattr(model, "arch", None)):
         complete(model)

@@ -3,9 +3,10 @@
 import io
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.rouge import NAMES as ROUGE
@@ -117,7 +118,7 @@ def few_shot_figure(one: TestResults) -> Figure | None:
         return picture(figure, f"few_shot_{file_name(one.test.name)}", title, caption, data)
 
 
-def read_matplotlib():
+def read_matplotlib() -> Any:
     """The library, kept from telling of fonts where fairseq has set all loggers to ``DEBUG``.
 
     Raises:
@@ -133,7 +134,7 @@ def read_matplotlib():
 
 
 @contextmanager
-def canvas(panels: int, columns: int, panel: tuple[float, float] = PANEL):
+def canvas(panels: int, columns: int, panel: tuple[float, float] = PANEL) -> Iterator[tuple[Any, Any]]:
     """A figure of ``panels`` axes in rows of at most ``columns``."""
     matplotlib = read_matplotlib()
     from matplotlib.figure import Figure as Canvas
@@ -150,7 +151,7 @@ def canvas(panels: int, columns: int, panel: tuple[float, float] = PANEL):
         yield figure, axes[:panels]
 
 
-def legend(figure, axes: Iterable, names: Sequence[str]) -> None:
+def legend(figure: Any, axes: Iterable, names: Sequence[str]) -> None:
     """One legend below all panels, in the order of ``names``."""
     handles: dict = {}
     for ax in axes:
@@ -162,7 +163,7 @@ def legend(figure, axes: Iterable, names: Sequence[str]) -> None:
         figure.legend([handles[n] for n in shown], shown, loc="outside lower center", ncols=columns)
 
 
-def picture(figure, name: str, title: str, caption: str, data: dict) -> Figure:
+def picture(figure: Any, name: str, title: str, caption: str, data: dict) -> Figure:
     """The drawn figure in both formats; equal figures give equal bytes."""
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")  # laid out once, for both
@@ -197,7 +198,7 @@ class _Panel:
         found = {(kind, key): thin(log.series(kind, key)) for kind, key in wanted}
         return {which: curve for which, curve in found.items() if curve[0]}
 
-    def draw(self, ax, one: Named, colour: str, style: str) -> None:
+    def draw(self, ax: Any, one: Named, colour: str, style: str) -> None:
         for (kind, key), (x, y) in self.curves(one.log).items():
             drawn = {"color": colour, "label": one.system, "linestyle": style, "linewidth": 1}
             if kind == VALID:
@@ -206,7 +207,7 @@ class _Panel:
                 drawn |= {"marker": MARKERS[self.keys.index(key)], "markevery": max(1, len(x) // DOTS)}
             ax.plot(x, y, **drawn)
 
-    def finish(self, ax) -> None:
+    def finish(self, ax: Any) -> None:
         """Scales; and which marker is which figure, where there are several."""
         from matplotlib.lines import Line2D
 

@@ -207,7 +207,7 @@ def _pairs(parts: Iterable[str], mark: str) -> dict[str, str]:
 def _number(value: object) -> float | None:
     """A finite number; what a diverged run logs (``nan``, ``inf``) is left out."""
     try:
-        number = float(value)
+        number = float(value)  # type: ignore[arg-type]  # what it cannot take is the error below
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None

@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
-from typing import get_args
+from typing import Any, get_args
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.outputs import PostProcess
@@ -90,7 +90,7 @@ def _override(path: Path, name: str, table: object) -> Override:
     return Override(**read)
 
 
-def _value(where: str, folder: Path, key: str, value: object) -> object:
+def _value(where: str, folder: Path, key: str, value: Any) -> Any:
     listed = key == "references"
     texts = value if listed and isinstance(value, list) else [value]
     if not all(isinstance(text, str) and text for text in texts):

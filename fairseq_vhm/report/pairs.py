@@ -7,6 +7,7 @@ left out of the figures and means, and counted; outputs in wrong languages are s
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from fairseq_vhm.language_pairs import offtarget
 from fairseq_vhm.language_pairs.results import PairScores as Pair
@@ -231,7 +232,7 @@ def usual_pivots(systems: Mapping[str, PairScores]) -> list[str]:
     return sorted(languages, key=lambda lang: (-counts[lang], lang))[:PIVOTS]
 
 
-def _bars(ax, by_system: Mapping[str, Mapping[str, float]]) -> None:
+def _bars(ax: Any, by_system: Mapping[str, Mapping[str, float]]) -> None:
     labels = sorted({label for found in by_system.values() for label in found})
     width = BAR / len(by_system)
     for place, (name, found) in enumerate(by_system.items()):

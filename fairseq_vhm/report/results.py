@@ -179,7 +179,7 @@ def _over_seeds(
     found: dict[tuple[str, str], float] = {}
     for metric in [score.name for score in base.rouge()] if base else []:
         runs = {one.label: one.of_runs(metric) for one in results if len(one.of_runs(metric)) > 1}
-        if against := runs.pop(base.label, None):
+        if base and (against := runs.pop(base.label, None)):
             p = [float(ttest_ind(own, against, equal_var=False).pvalue) for own in runs.values()]
             labels = [(label, metric) for label in runs]
             found |= zip(labels, corrected(p, testing.correction), strict=True)

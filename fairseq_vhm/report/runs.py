@@ -138,7 +138,7 @@ def _walk(folder: Path, owner: _Files | None) -> Iterator[tuple[Path, _Files]]:
     trained = bool(files.logs) or find_checkpoint(folder) is not None
     if trained or (files and owner is None):
         yield folder, files
-    elif files:
+    elif files and owner is not None:
         owner.take_results(files)
     below = files if trained else owner
     for child in sorted(path for path in folder.iterdir() if path.is_dir()):
@@ -204,7 +204,7 @@ def _choose_outputs(paths: list[Path], missing: list[str]) -> Path | None:
     usual = [path for name in PREFERRED_OUTPUTS for path in usable if path.name == name]
     newest = sorted(usable, key=os.path.getmtime, reverse=True)
     chosen = next(iter(usual + newest), None)
-    if len(usable) > 1:
+    if chosen and len(usable) > 1:
         others = ", ".join(path.name for path in usable if path != chosen)
         missing.append(f"outputs are taken from {chosen.name}, not from {others}")
     return chosen
@@ -248,7 +248,9 @@ def _languages(scores: Scores, missing: list[str]) -> tuple[str, str] | None:
 
 
 def _is_stale(scores: Scores, run: Run) -> bool:
-    stale = run.outputs is not None and scores.path.stat().st_mtime < run.outputs.stat().st_mtime
+    if run.outputs is None:
+        return False
+    stale = scores.path.stat().st_mtime < run.outputs.stat().st_mtime
     if stale:
         run.missing.append(f"{scores.path.name} is older than {run.outputs.name} and left out")
     return stale

@@ -24,11 +24,19 @@ ABLATIONS = (
 )
 """Rows 0 (the full model) to 5 of Table 5: latents, whether there is a hierarchy, name."""
 
+Kind = tuple[frozenset[str], bool, tuple[str, ...]]
+"""Latents, whether they form a hierarchy, and tasks."""
 THE_PAPERS = ("cls", "mt", "ms")  # tasks
-NAMED = {(frozenset(), True, THE_PAPERS): BASELINE, (frozenset(), True, ("cls",)): "TNCLS"}
+NAMED: dict[Kind, str] = {
+    (frozenset(), True, THE_PAPERS): BASELINE,
+    (frozenset(), True, ("cls",)): "TNCLS",
+}
 NAMED |= {(frozenset(latents), hierarchy, THE_PAPERS): name for latents, hierarchy, name in ABLATIONS}
 
-DECODER_A_TASK = {("cls", "ms"): "MS-CLS", ("cls", "mt"): "MT-CLS"}  # Zhu et al. (2019)
+DECODER_A_TASK: dict[tuple[str, ...], str] = {
+    ("cls", "ms"): "MS-CLS",  # Zhu et al. (2019)
+    ("cls", "mt"): "MT-CLS",
+}
 
 ARCHITECTURES = {"ats_transformer": "ATS", "ms_cls_rec_transformer": "MS-CLS-Rec"}
 
@@ -96,7 +104,7 @@ def _name_of_settings(settings: Mapping) -> str:
 def ablation_row(run: Run) -> int | None:
     """The row of Table 5 that a run is, by its settings."""
     arch = str(run.settings.get("arch"))
-    kinds = [(frozenset(latents), hierarchy, THE_PAPERS) for latents, hierarchy, _ in ABLATIONS]
+    kinds: list[Kind] = [(frozenset(latents), hierarchy, THE_PAPERS) for latents, hierarchy, _ in ABLATIONS]
     if not arch.startswith(VHM_ARCHITECTURES) or _kind(run.settings) not in kinds:
         return None
     return kinds.index(_kind(run.settings))
@@ -112,7 +120,7 @@ def group(runs: Sequence[Run]) -> list[System]:
     return sorted(told_apart, key=lambda one: (rank(one), one.name, one.fraction))
 
 
-def _kind(settings: Mapping) -> tuple[frozenset[str], bool, tuple[str, ...]]:
+def _kind(settings: Mapping) -> Kind:
     """Latents, whether they form a hierarchy, and tasks."""
     latents = frozenset(_listed(settings.get("latents"))) - {"none"}
     tasks = _listed(settings.get("tasks"))
@@ -149,7 +157,7 @@ def _configuration(run: Run) -> Mapping[str, object]:
 
 
 def _fraction(run: Run) -> float:
-    return float(run.settings.get("cls_fraction", 1.0))
+    return float(str(run.settings.get("cls_fraction", 1.0)))
 
 
 def _key(run: Run) -> tuple:

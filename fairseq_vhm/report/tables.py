@@ -1,6 +1,6 @@
 """The tables of a report, in the form of Tables 2-5 of Liang et al. (ACL 2022)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fairseq_vhm.metrics.rouge import NAMES as ROUGE
 from fairseq_vhm.names import TASKS
@@ -186,7 +186,7 @@ def _ratio(text: str, tasks: Sequence[str]) -> dict[str, int]:
     return dict.fromkeys(tasks, 1) | {task: int(number) for task, number in named}
 
 
-def _times(settings) -> int:
+def _times(settings: Mapping) -> int:
     """Mini-batches that one update sums over devices and ``--update-freq``."""
     frequency = settings.get("update_freq") or [1]
     return int(frequency[0]) * int(settings.get("distributed_world_size") or 1)

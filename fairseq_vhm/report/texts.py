@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import read_lines, read_references
+from fairseq_vhm.metrics.outputs import PostProcess, read_lines, read_references
 from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.report.runs import Run
 
@@ -25,7 +25,7 @@ class Given:
     source: Path | None = None
     references: tuple[Path, ...] = ()
     lang: str | None = None
-    post_process: str = "none"
+    post_process: PostProcess = "none"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def test_sets(runs: Sequence[Run], given: Given, root: Path) -> list[TestSet]:
     return sorted(sets, key=lambda one: one.name)
 
 
-test_sets.__test__ = False
+test_sets.__test__ = False  # type: ignore[attr-defined]  # it is no test of pytest's
 
 
 def _read(name: str, place: Place, runs: list[Run]) -> TestSet:
@@ -95,7 +95,7 @@ def _read(name: str, place: Place, runs: list[Run]) -> TestSet:
             f"{runs[0].name}: the language of its outputs is unknown;"
             " give --lang, or target_lang in report.toml"
         )
-    references = read_references(place.references, place.target_lang) if place.references else []
+    references = read_references(place.references, place.target_lang or "") if place.references else []
     sources = read_lines(place.source) if place.source else None
     if sources and references and len(sources) != len(references):
         raise UserError(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import List, Optional  # fairseq reads these forms, not ``str | None``
+from typing import Any, List, Optional  # fairseq reads these forms, not ``str | None``
 
 from fairseq.data.indexed_dataset import get_available_dataset_impl
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -23,7 +23,7 @@ NON_FINITE = ("stop", "skip")
 MOST_MASKED = 0.4  # by mlm: what the decoder writes, masks included, is then no longer than the text
 
 
-def flag(default, help_text: str, **metadata):
+def flag(default: Any, help_text: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"help": help_text, **metadata})
 
 
@@ -49,7 +49,7 @@ class MiniBatchConfig(FairseqDataclass):
     )
     max_target_positions: int = flag(1024, "tokens of a target in training and validation, likewise")
     left_pad_source: bool = flag(True, "pad the source on the left")
-    latent_inference: ChoiceEnum(LATENT_INFERENCE) = flag(
+    latent_inference: ChoiceEnum(LATENT_INFERENCE) = flag(  # type: ignore[valid-type]  # read by fairseq
         "mean", "latents at generation: the prior's mean, or a draw (obeys --seed)"
     )
     latent_samples: int = flag(
@@ -73,7 +73,7 @@ class MiniBatchConfig(FairseqDataclass):
     update_freq: List[int] = II("optimization.update_freq")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     maximize_best_checkpoint_metric: bool = II("checkpoint.maximize_best_checkpoint_metric")
-    dataset_impl: Optional[ChoiceEnum(get_available_dataset_impl())] = II("dataset.dataset_impl")
+    dataset_impl: Optional[ChoiceEnum(get_available_dataset_impl())] = II("dataset.dataset_impl")  # type: ignore[valid-type]  # read by fairseq
 
 
 @dataclass
@@ -82,7 +82,7 @@ class CrossLingualSummarizationConfig(MiniBatchConfig):
 
     data: Optional[str] = flag(None, "folder with cls/, mt/ and ms/, each made by fairseq-preprocess")
     tasks: str = flag("cls,mt,ms", "tasks trained and validated, joined by commas")
-    task_schedule: ChoiceEnum(SCHEDULES) = flag(
+    task_schedule: ChoiceEnum(SCHEDULES) = flag(  # type: ignore[valid-type]  # read by fairseq
         "joint",
         "joint: one mini-batch of each task in every update, losses summed; alternate: one task an "
         "update in turn",
@@ -129,7 +129,7 @@ class CrossLingualSummarizationConfig(MiniBatchConfig):
     )
     mlm_share: float = flag(0.15, "share of the tokens that mlm and cmlm mask")
     mlm_span: float = flag(1.0, "mean number of tokens in a span that becomes one mask in mlm and cmlm")
-    mlm_target: ChoiceEnum(MLM_TARGETS) = flag(
+    mlm_target: ChoiceEnum(MLM_TARGETS) = flag(  # type: ignore[valid-type]  # read by fairseq
         "masked", "what the decoder writes in mlm and cmlm: each masked span behind a mask, or the text"
     )
     dae_shuffle: int = flag(3, "most positions that dae moves a word by")
@@ -186,7 +186,7 @@ def parse_pretraining_tasks(text: Optional[str]) -> tuple[str, ...]:
     return _names(text, PRETRAINING_TASKS, "--pretraining-tasks", "pre-training task") if text else ()
 
 
-def parse_pretraining_texts(config) -> tuple[str, ...]:
+def parse_pretraining_texts(config: Any) -> tuple[str, ...]:
     """The folders of ``--pretraining-texts``.
 
     Raises:
@@ -249,7 +249,7 @@ def check_shared(config: MiniBatchConfig) -> None:
     _check_aggressive(config)
 
 
-def check(config) -> None:
+def check(config: Any) -> None:
     """Refuse values that no run can use.
 
     Raises:
@@ -277,7 +277,7 @@ def check(config) -> None:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least} ({parts})")
 
 
-def _check_share_document_encoding(config) -> None:
+def _check_share_document_encoding(config: Any) -> None:
     flag_name = "--share-document-encoding"
     if config.task_tag not in ("target", "none"):
         raise UserError(f"{flag_name}: a tag in the source tells the tasks apart; give --task-tag target")
@@ -285,7 +285,7 @@ def _check_share_document_encoding(config) -> None:
         raise UserError(f"{flag_name}: CLS and MS must meet in one update; give --task-schedule joint")
 
 
-def _check_same_documents(config) -> None:
+def _check_same_documents(config: Any) -> None:
     name = "--share-document-encoding" if config.share_document_encoding else "--same-documents"
     tasks = parse_tasks(config.tasks)
     ratio = parse_ratio(config.task_ratio, tasks + parse_pretraining_tasks(config.pretraining_tasks))
@@ -295,7 +295,7 @@ def _check_same_documents(config) -> None:
         raise UserError(f"{name}: give cls and ms one --task-ratio, not {config.task_ratio}")
 
 
-def _check_aggressive(config) -> None:
+def _check_aggressive(config: Any) -> None:
     every, until = config.aggressive_inference, config.aggressive_until
     if every < 1 or until < 0 or (every > 1) != (until > 0):
         raise UserError(
@@ -309,7 +309,7 @@ def _check_aggressive(config) -> None:
         )
 
 
-def _check_pretraining(config) -> None:
+def _check_pretraining(config: Any) -> None:
     streams = parse_pretraining_tasks(config.pretraining_tasks)
     if config.pretraining_texts and not streams:
         raise UserError(f"--pretraining-texts {config.pretraining_texts} needs --pretraining-tasks mlm,dae")

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from fairseq.data import FairseqDataset
@@ -66,13 +67,13 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.interactive_lines = 0
 
     @classmethod
-    def setup_task(cls, cfg: CrossLingualSummarizationConfig, **kwargs):
+    def setup_task(cls, cfg: CrossLingualSummarizationConfig, **kwargs: Any) -> Any:
         """Check the settings and read the dictionary that all tasks share."""
         check(cfg)
         tasks = parse_tasks(cfg.tasks)
         pretraining = parse_pretraining_tasks(cfg.pretraining_tasks)
         named = dict.fromkeys((*tasks, *(parse_pretraining_texts(cfg) if pretraining else ())))
-        present = [t for t in named if os.path.isdir(os.path.join(cfg.data, t))] or [cfg.eval_task]
+        present = [t for t in named if os.path.isdir(os.path.join(str(cfg.data), t))] or [cfg.eval_task]
         folders = {task: cls._folder(cfg, task) for task in present}
         languages = Languages.parse(cfg.langs, cfg.lang_codes)
         dictionary = load_dictionary(list(folders.values()), languages, pretraining=bool(pretraining))
@@ -82,7 +83,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         return cls(cfg, dictionary)
 
     @staticmethod
-    def _folder(cfg, task: str) -> TaskFolder:
+    def _folder(cfg: Any, task: str) -> TaskFolder:
         languages = (cfg.source_lang, cfg.target_lang) if task == "cls" else ()
         return TaskFolder.find(cfg.data, task, *languages)
 
@@ -94,7 +95,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
 
     # ---- model and criterion -------------------------------------------------------------------
 
-    def build_model(self, cfg, from_checkpoint: bool = False):
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; a checkpoint's model says where it was told the task, and in which languages."""
         self.tag_place = self._agree_on_tag(getattr(cfg, "task_tag", None))
         if from_checkpoint:
@@ -147,27 +148,27 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.languages = asked or trained
         self.dictionary.mark(self.languages)
 
-    def _check_decoder_is_shared(self, cfg) -> None:
+    def _check_decoder_is_shared(self, cfg: Any) -> None:
         if len(self.streams) > len(self.tasks) and getattr(cfg, "decoders", "shared") != "shared":
             raise UserError(
                 f"--pretraining-tasks {self.cfg.pretraining_tasks} and --decoders {cfg.decoders}: "
                 "pre-training knows no decoders of single tasks; use --decoders shared"
             )
 
-    def _check_shares_documents(self, model) -> None:
+    def _check_shares_documents(self, model: Any) -> None:
         if self.cfg.share_document_encoding and not getattr(model, "takes_partner", False):
             raise UserError(
                 "--share-document-encoding: this --arch shows CLS and MS other states of a document; drop it"
             )
 
-    def build_criterion(self, cfg, from_checkpoint: bool = False):
+    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """As the parent's; one that knows no documents in common is refused where there are such."""
         criterion = super().build_criterion(cfg, from_checkpoint)
         if self.cfg.share_document_encoding and not hasattr(criterion, "kl_weight"):
             raise UserError(f"--share-document-encoding needs --criterion elbo, not {cfg._name}")
         return criterion
 
-    def _prepare_generation_metrics(self, model) -> None:
+    def _prepare_generation_metrics(self, model: Any) -> None:
         folder = self._folder(self.cfg, "cls")
         language = folder.target.split("_")[0]
         self.generation_metrics = GenerationMetrics(
@@ -192,7 +193,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
 
     # ---- data ----------------------------------------------------------------------------------
 
-    def load_dataset(self, split, combine=None, epoch=1, task_cfg=None, **kwargs) -> None:
+    def load_dataset(
+        self, split: str, combine: Any = None, epoch: int = 1, task_cfg: Any = None, **kwargs: Any
+    ) -> None:
         """Load a split, checked.
 
         fairseq's trainer and validator say whether to ``combine`` a split's parts; its generator does
@@ -280,7 +283,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             )
         return match
 
-    def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None) -> TaskPairs:
+    def build_dataset_for_inference(
+        self, src_tokens: Any, src_lengths: Any, constraints: Any = None
+    ) -> TaskPairs:
         """Raw lines of ``fairseq-interactive`` and of the Python interface, marked and cut."""
         tag = self.dictionary.index(task_tag(self.eval_task))
         lines = _Lines(src_tokens, src_lengths)
@@ -298,7 +303,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             constraints=constraints,
         )
 
-    def get_interactive_tokens_and_lengths(self, lines: list[str], encode_fn):
+    def get_interactive_tokens_and_lengths(self, lines: list[str], encode_fn: Any) -> Any:
         """Encode lines; what fairseq would misread without a word is refused, or warned of at a prompt.
 
         Raises:
@@ -313,7 +318,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
                 logger.warning(f"{problem}: the output is invented")
         return super().get_interactive_tokens_and_lengths(lines, encode_fn)
 
-    def get_batch_iterator(self, dataset, **settings) -> EpochBatchIterator:
+    def get_batch_iterator(self, dataset: Any, **settings: Any) -> EpochBatchIterator:
         """fairseq's iterator over the plan (training), over all tasks in turn, or over one task."""
         if not isinstance(dataset, TrainingPairs | MultiTaskPairs):
             return super().get_batch_iterator(dataset, **settings)
@@ -326,7 +331,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             dataset, batches = self._plan(dataset, batching, settings)
         return self.iterator_over(dataset, batches, settings)
 
-    def _plan(self, pairs: TrainingPairs, batching: Batching, settings: dict):
+    def _plan(self, pairs: TrainingPairs, batching: Batching, settings: dict) -> Any:
         steps = pairs.steps(batching)
         plan = steps.plan(
             str(self.cfg.task_schedule),
@@ -342,7 +347,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
 
     # ---- generation ----------------------------------------------------------------------------
 
-    def build_generator(self, models, args, *, task=None, extra_gen_cls_kwargs=None, **settings):
+    def build_generator(
+        self, models: Any, args: Any, *, task: Any = None, extra_gen_cls_kwargs: Any = None, **settings: Any
+    ) -> Any:
         """fairseq's generator; with ``--langs`` it starts and ends with the target's language, as mBART."""
         extra = dict(extra_gen_cls_kwargs or {})
         if self.languages:
@@ -362,7 +369,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         suffix = getattr(self._folder(self.cfg, task), side)
         return self.dictionary.index(self.languages.symbol_of(suffix))
 
-    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+    def inference_step(
+        self, generator: Any, models: Any, sample: dict, prefix_tokens: Any = None, constraints: Any = None
+    ) -> Any:
         """Decode a batch with the mean of its latents' priors, or with K draws (best score first)."""
         task = sample["net_input"].get("task", self.eval_task)
         start = self.dictionary.bos() if self.text_bos else None
@@ -378,7 +387,7 @@ class _Lines(FairseqDataset):
     def __init__(self, lines: list, lengths: list[int]):
         self.lines, self.sizes = lines, lengths
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> Any:
         return self.lines[index]
 
     def __len__(self) -> int:

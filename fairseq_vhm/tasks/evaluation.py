@@ -8,6 +8,7 @@ import logging
 from argparse import Namespace
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
+from typing import Any
 
 import numpy as np
 import sacrebleu
@@ -78,13 +79,13 @@ class GenerationMetrics:
                 f"--eval-gen-args {text}: not a JSON object such as '{{\"beam\": 4}}' ({error})"
             ) from error
 
-    def text(self, tokens, unk: str | None = None) -> str:
+    def text(self, tokens: Any, unk: str | None = None) -> str:
         """Token ids as text with its pieces joined."""
         return self.dictionary.string(
             tokens.int().cpu(), self.post_process, extra_symbols_to_ignore=self.hidden, unk_string=unk
         )
 
-    def score(self, hypos: list[list[dict]], targets, print_sample: bool) -> dict:
+    def score(self, hypos: list[list[dict]], targets: Any, print_sample: bool) -> dict:
         """Logging outputs that can be summed: ROUGE sums over sentences, BLEU's counts."""
         pad = self.dictionary.pad()
         outputs = [self.text(h[0]["tokens"]) for h in hypos]
@@ -119,6 +120,7 @@ class GenerationMetrics:
         if not outputs:
             values = [0] * (2 + 2 * BLEU_ORDER)
         else:
+            assert self.bleu is not None, "asked for"
             bleu = self.bleu.corpus_score(outputs, [references])
             values = [bleu.sys_len, bleu.ref_len, *bleu.counts, *bleu.totals]
         return {"bleu_statistics": torch.tensor(values, dtype=torch.double)}
@@ -183,7 +185,7 @@ def _figure(key: str, kind: Score, meters: Mapping) -> float:
     return round(float(value), 2)
 
 
-def _bleu(statistics) -> float:
+def _bleu(statistics: Any) -> float:
     sys_len, ref_len, *counts = [int(v) for v in statistics]
     bleu = sacrebleu.BLEU.compute_bleu(
         correct=counts[:BLEU_ORDER],

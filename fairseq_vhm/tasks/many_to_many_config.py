@@ -1,7 +1,7 @@
 """Flags of ``--task many_to_many_summarization``: the only home of their defaults."""
 
 from dataclasses import dataclass
-from typing import Optional  # fairseq reads this form, not ``str | None``
+from typing import Any, Optional  # fairseq reads this form, not ``str | None``
 
 from fairseq.dataclass import ChoiceEnum
 
@@ -26,7 +26,8 @@ class ManyToManyConfig(MiniBatchConfig):
         "*",
         "directions in use, joined by commas: en-zh, *-en (many-to-one), en-* (one-to-many), *",
     )
-    language_sampling: ChoiceEnum(SAMPLINGS) = flag(  # generation has a ``sampling`` of another kind
+    # generation has a ``sampling`` of another kind
+    language_sampling: ChoiceEnum(SAMPLINGS) = flag(  # type: ignore[valid-type]  # read by fairseq
         "multistage",
         "how the directions of an update are drawn: multistage (CrossSum's Algorithm 1), unistage (each by "
         "its smoothed share), proportional, uniform",
@@ -36,7 +37,7 @@ class ManyToManyConfig(MiniBatchConfig):
     target_beta: float = flag(0.75, "exponent of the second stage of multistage (Eq. 4)")
     unistage_alpha: float = flag(0.25, "exponent of unistage")
     micro_batches: int = flag(8, "m, the mini-batches of an update, each of one direction")
-    batch_by: ChoiceEnum(BATCH_BY) = flag(
+    batch_by: ChoiceEnum(BATCH_BY) = flag(  # type: ignore[valid-type]  # read by fairseq
         "length",
         "length: the examples that a step draws are put together by length, whatever their direction: the "
         "same loss, less padding; direction: a mini-batch for each direction",
@@ -49,7 +50,7 @@ class ManyToManyConfig(MiniBatchConfig):
     max_target_positions: int = flag(84, "tokens of a target in training and validation, likewise")
 
 
-def sampling_of(config) -> Sampling:
+def sampling_of(config: Any) -> Sampling:
     """How the settings have directions drawn."""
     return Sampling(
         str(config.language_sampling),
@@ -60,7 +61,7 @@ def sampling_of(config) -> Sampling:
     )
 
 
-def check(config) -> None:
+def check(config: Any) -> None:
     """Refuse values that no run can use.
 
     Raises:

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 from fairseq.data.iterators import EpochBatchIterator
@@ -56,10 +57,10 @@ class ManyToManySummarizationTask(MiniBatchTask):
         self._languages_of_lines: list[str] = []
 
     @classmethod
-    def setup_task(cls, cfg: ManyToManyConfig, **kwargs):
+    def setup_task(cls, cfg: ManyToManyConfig, **kwargs: Any) -> Any:
         """Check the settings, open the corpus and read its dictionary."""
         check(cfg)
-        corpus = Corpus.open(cfg.data)
+        corpus = Corpus.open(str(cfg.data))
         dictionary = read_dictionary(corpus.dictionary)
         dictionary.mark(TargetLanguages(corpus.languages))
         count = f"{len(dictionary):,} symbols with start tokens and tags"
@@ -93,7 +94,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
 
     # ---- model ---------------------------------------------------------------------------------
 
-    def build_model(self, cfg, from_checkpoint: bool = False):
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; a checkpoint's says which languages it writes and how it is told the task."""
         if from_checkpoint:
             self._agree(cfg)
@@ -115,7 +116,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
             model.warm_start(cfg)
         return model
 
-    def _agree(self, trained) -> None:
+    def _agree(self, trained: Any) -> None:
         """Hold a checkpoint's settings against those given and the languages of the data."""
         languages = getattr(trained, "languages", None)
         if languages != ",".join(self.corpus.languages):
@@ -128,7 +129,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
             raise UserError(f"--task-tag {asked}: the checkpoint was trained with {place}; drop the flag")
         self.tag_place = place
 
-    def _check_decoders(self, cfg) -> None:
+    def _check_decoders(self, cfg: Any) -> None:
         if getattr(cfg, "decoders", "shared") == "task" and set(self.streams) - set(self.tasks):
             raise UserError(
                 "--decoders task: the data has pairs within one language, which are MS, but --tasks is "
@@ -150,7 +151,9 @@ class ManyToManySummarizationTask(MiniBatchTask):
             left_pad_source=self.cfg.left_pad_source,
         )
 
-    def load_dataset(self, split, combine=None, epoch=1, task_cfg=None, **kwargs) -> None:
+    def load_dataset(
+        self, split: str, combine: Any = None, epoch: int = 1, task_cfg: Any = None, **kwargs: Any
+    ) -> None:
         """Load a split: to train on, to validate all tasks, or to generate for (``combine`` is not given)."""
         table = self.corpus.pairs(split)
         chosen = self._chosen(table, split)
@@ -222,13 +225,15 @@ class ManyToManySummarizationTask(MiniBatchTask):
                 parts[task] = self._examples(task, derived, [d for d in derived.directions if d in wanted])
         return parts
 
-    def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None) -> LineExamples:
+    def build_dataset_for_inference(
+        self, src_tokens: Any, src_lengths: Any, constraints: Any = None
+    ) -> LineExamples:
         """Lines of ``fairseq-interactive`` and of the Python interface, marked and cut."""
         languages = self._languages_of_lines or [self._target_language(None)] * len(src_tokens)
         self._languages_of_lines = []
         return LineExamples(src_tokens, src_lengths, languages, self.marks)
 
-    def get_interactive_tokens_and_lengths(self, lines: list[str], encode_fn):
+    def get_interactive_tokens_and_lengths(self, lines: list[str], encode_fn: Any) -> Any:
         """Encode lines; ``<2zh>`` before one asks for a Chinese summary, else ``--target-lang`` says.
 
         Raises:
@@ -259,7 +264,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
             )
         return language
 
-    def get_batch_iterator(self, dataset, **settings) -> EpochBatchIterator:
+    def get_batch_iterator(self, dataset: Any, **settings: Any) -> EpochBatchIterator:
         """fairseq's iterator over the plan (training), over all tasks in turn, or over one task."""
         batching = self.batching_of(settings)
         if isinstance(dataset, MultiTaskPairs):
@@ -282,12 +287,16 @@ class ManyToManySummarizationTask(MiniBatchTask):
 
     # ---- generation ----------------------------------------------------------------------------
 
-    def build_generator(self, models, args, *, extra_gen_cls_kwargs=None, **settings):
+    def build_generator(
+        self, models: Any, args: Any, *, extra_gen_cls_kwargs: Any = None, **settings: Any
+    ) -> Any:
         """fairseq's generator; start tokens are no text."""
         extra = {**(extra_gen_cls_kwargs or {}), "symbols_to_strip_from_output": self.hidden_symbols}
         return super().build_generator(models, args, extra_gen_cls_kwargs=extra, **settings)
 
-    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+    def inference_step(
+        self, generator: Any, models: Any, sample: dict, prefix_tokens: Any = None, constraints: Any = None
+    ) -> Any:
         """Decode a batch, each row from the start token of its target language."""
         net_input = {"task": "cls", **sample["net_input"]}
         starts = sample.get("starts")

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 
 import torch
 from fairseq.logging import metrics
+from fairseq.trainer import Trainer
 from torch import Tensor, nn
 
 from fairseq_vhm.errors import UserError
@@ -45,7 +46,7 @@ class NonFinite:
 
     # ---- training ------------------------------------------------------------------------------
 
-    def decide(self, trainer, samples: list, of_scaler: str) -> None:
+    def decide(self, trainer: Trainer, samples: list, of_scaler: str) -> None:
         """Skip an update, or end the run.
 
         Args:
@@ -126,7 +127,7 @@ class Search:
         as_in_training: in it, a mini-batch is computed as its update computed it.
     """
 
-    def __init__(self, trainer, as_in_training: Redoing):
+    def __init__(self, trainer: Trainer, as_in_training: Redoing):
         self.trainer, self.as_in_training = trainer, as_in_training
         self.model, self.criterion = trainer.get_model(), trainer.get_criterion()
 
@@ -184,7 +185,7 @@ def _not_finite(validated: list[tuple[dict, dict]]) -> Iterator[str]:
                 yield f"{name} is {float(value)} on {_batch(about)}"
 
 
-def _of_all_ranks(trainer, found: str) -> str:
+def _of_all_ranks(trainer: Trainer, found: str) -> str:
     """What the first rank that found something has found."""
     results = [found] * trainer.data_parallel_world_size
     several = len(results) > 1

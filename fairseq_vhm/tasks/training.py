@@ -2,14 +2,16 @@
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from fairseq import utils
 from fairseq.data.iterators import EpochBatchIterator
 from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import FairseqTask
+from torch import Tensor
 
 from fairseq_vhm.data.languages import MarkedDictionary
 from fairseq_vhm.data.pairs import Batching
@@ -66,7 +68,7 @@ class MiniBatchTask(FairseqTask):
     def aggressive(self) -> AggressiveInference:
         return AggressiveInference(self.cfg.aggressive_inference, self.cfg.aggressive_until)
 
-    def build_criterion(self, cfg, from_checkpoint: bool = False):
+    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the criterion; one that does not know what the model puts out is refused."""
         criterion = super().build_criterion(cfg, from_checkpoint)
         if self.aggressive.until and not self.latent_sizes:
@@ -94,7 +96,7 @@ class MiniBatchTask(FairseqTask):
         )
 
     @staticmethod
-    def iterator_over(dataset, batches, settings: dict) -> EpochBatchIterator:
+    def iterator_over(dataset: Any, batches: Any, settings: dict) -> EpochBatchIterator:
         """fairseq's iterator over batches in the order given, or given for each epoch by a function."""
         return EpochBatchIterator(
             dataset=dataset,
@@ -111,7 +113,7 @@ class MiniBatchTask(FairseqTask):
         )
 
     @staticmethod
-    def check_fits(parts: dict, max_tokens: int | None, flag: str) -> None:
+    def check_fits(parts: Mapping, max_tokens: int | None, flag: str) -> None:
         """Refuse a limit that the longest pair of a task is beyond."""
         for task, pairs in parts.items():
             longest = int(pairs.num_tokens_vec(pairs.ordered_indices()).max())
@@ -121,7 +123,15 @@ class MiniBatchTask(FairseqTask):
                     "lower --max-source-positions and --max-target-positions to cut longer texts"
                 )
 
-    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+    def train_step(
+        self,
+        sample: dict,
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
+    ) -> Any:
         """Forward and backward of each mini-batch of a step; losses and sample sizes are summed.
 
         Dropout and the latents' noise are seeded by the mini-batch's place in its stream: they depend
@@ -154,7 +164,7 @@ class MiniBatchTask(FairseqTask):
     def _seed_of(self, batch: dict) -> int:
         return zlib.crc32(f"{self.cfg.seed} {batch['stream']} {batch['position']}".encode())
 
-    def optimizer_step(self, optimizer, model, update_num) -> None:
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         """Update; a latent's network that is idle in this update has a gradient of zero.
 
         One process leaves such gradients ``None`` and its optimizer skips them; legacy_ddp and fp16
@@ -167,7 +177,7 @@ class MiniBatchTask(FairseqTask):
         self.non_finite.in_a_row = 0
         super().optimizer_step(optimizer, model, update_num)
 
-    def valid_step(self, sample, model, criterion):
+    def valid_step(self, sample: dict, model: Any, criterion: Any) -> Any:
         """Loss with the latents drawn from their posteriors under a fixed seed; ROUGE and BLEU if asked."""
         devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices):
@@ -178,19 +188,20 @@ class MiniBatchTask(FairseqTask):
                 log |= self._generate_and_score(sample, model)
         return loss, size, log
 
-    def post_validate(self, model, stats: dict, agg) -> None:
+    def post_validate(self, model: Any, stats: dict, agg: Any) -> None:
         """A validation loss that is not finite stops the run, or is the worst of all."""
         metric = self.cfg.best_checkpoint_metric
         if self.non_finite.in_validation(stats["loss"]) and not math.isfinite(stats[metric]):
             stats[metric] = -math.inf if self.cfg.maximize_best_checkpoint_metric else math.inf
 
-    def _generate_and_score(self, sample: dict, model) -> dict:
+    def _generate_and_score(self, sample: dict, model: Any) -> dict:
         if sample["net_input"]["task"] != "cls":
-            return self.generation_metrics.empty()
+            return self.generation_metrics.empty()  # type: ignore[union-attr]  # there are some
         hypos = self.inference_step(self.validation_generator, [model], sample)
-        return self.generation_metrics.score(hypos, sample["target"], self.cfg.eval_print_samples)
+        scored = self.generation_metrics.score  # type: ignore[union-attr]  # likewise
+        return scored(hypos, sample["target"], self.cfg.eval_print_samples)
 
-    def reduce_metrics(self, logging_outputs, criterion) -> None:
+    def reduce_metrics(self, logging_outputs: list[dict], criterion: Any) -> None:
         super().reduce_metrics(logging_outputs, criterion)
         if self.generation_metrics is not None:
             self.generation_metrics.reduce(logging_outputs)
@@ -199,7 +210,7 @@ class MiniBatchTask(FairseqTask):
         if criterion.training and hasattr(criterion, "collapse_watch"):
             criterion.collapse_watch.update(logging_outputs)
 
-    def build_generator(self, models, args, **settings):
+    def build_generator(self, models: Any, args: Any, **settings: Any) -> Any:
         """fairseq's generator; for alignments the models are told to hand out their attention."""
         if getattr(args, "print_alignment", False):
             for decoder in (module for model in models for module in model.modules()):
@@ -207,7 +218,15 @@ class MiniBatchTask(FairseqTask):
                     decoder.returns_attention = True
         return super().build_generator(models, args, **settings)
 
-    def decode(self, generator, models, sample, start, prefix_tokens=None, constraints=None):
+    def decode(
+        self,
+        generator: Any,
+        models: Any,
+        sample: dict,
+        start: Any,
+        prefix_tokens: Any = None,
+        constraints: Any = None,
+    ) -> Any:
         """Decode a batch with the mean of its latents' priors, or with K draws (best score first).
 
         Args:
@@ -227,7 +246,7 @@ class MiniBatchTask(FairseqTask):
             draws.append(hypos)
         return draws[0] if len(draws) == 1 else merge_draws(draws)
 
-    def _noise_of_draws(self, models, src_tokens):
+    def _noise_of_draws(self, models: Any, src_tokens: Any) -> Iterator[dict[str, Tensor] | None]:
         """One noise for each draw; ``None`` stands for the mean."""
         sizes: dict[str, int] = {}
         for model in models:
@@ -263,7 +282,7 @@ def problem_of(line: str) -> str | None:
     return None
 
 
-def _without_exchange(model) -> AbstractContextManager:
+def _without_exchange(model: Any) -> AbstractContextManager:
     """In it a model of several ranks (fairseq's wrappers of DDP) keeps its gradients to itself."""
     return model.no_sync() if hasattr(model, "no_sync") else nullcontext()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class _Encoder:
         ordered = sorted(texts, key=lambda text: (-len(text), text))
         return [ordered[start : start + self.batch_size] for start in range(0, len(ordered), self.batch_size)]
 
-    def _on_device(self, compute: Callable, batch: list[str]):
+    def _on_device(self, compute: Callable, batch: list[str]) -> Any:
         import torch
 
         try:
@@ -141,7 +142,7 @@ class SentenceEncoder(_Encoder):
         """Pieces of each text in the model's own vocabulary, one for all languages."""
         return self._lengths(texts, add_special_tokens=False)
 
-    def _lengths(self, texts: Sequence[str], **settings) -> list[int]:
+    def _lengths(self, texts: Sequence[str], **settings: Any) -> list[int]:
         with loading(self.path, "sentence_transformers"):
             tokens = self._model.tokenizer(list(texts), truncation=False, **settings)
         return [len(ids) for ids in tokens["input_ids"]]
@@ -164,7 +165,7 @@ class SentenceEncoder(_Encoder):
         return None if self._folder is None else self._folder.get(text)
 
     @cached_property
-    def _model(self):
+    def _model(self) -> Any:
         with loading(self.path, "sentence_transformers"):
             from sentence_transformers import SentenceTransformer
 
@@ -229,7 +230,7 @@ class TokenEncoder(_Encoder):
             for text, vectors in zip(batch, states, strict=True):
                 found[text] = vectors
                 self._memory.put((layer, text), vectors)
-        return [found[text] for text in texts]
+        return [vectors for text in texts if (vectors := found[text]) is not None]
 
     def embed_pairs(
         self, pairs: Sequence[tuple[str, str]], layer: int, track: Track = iter
@@ -255,7 +256,7 @@ class TokenEncoder(_Encoder):
         special = np.array([number in self._special for number in ids], dtype=bool)
         return Tokens(tuple(ids), tuple(self._tokenizer.convert_ids_to_tokens(ids)), special, cut)
 
-    def _forward(self, batch: list[str], layer: int) -> Iterator[np.ndarray]:
+    def _forward(self, batch: list[str], layer: int) -> list[np.ndarray]:
         """Vectors of each text of the batch, without those of the padding."""
         inputs = self._tokenizer(
             _stripped(batch), truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
@@ -271,7 +272,7 @@ class TokenEncoder(_Encoder):
         return frozenset(number for number in numbers if number is not None)
 
     @cached_property
-    def _tokenizer(self):
+    def _tokenizer(self) -> Any:
         with loading(self.path, "transformers"):
             from transformers import AutoTokenizer, GPT2Tokenizer, RobertaTokenizer
 
@@ -282,7 +283,7 @@ class TokenEncoder(_Encoder):
             return tokenizer
 
     @cached_property
-    def _model(self):
+    def _model(self) -> Any:
         with loading(self.path, "transformers"):
             from transformers import AutoModel
 
@@ -298,7 +299,7 @@ def _stripped(texts: Sequence[str]) -> list[str]:
     return [text.strip() for text in texts]
 
 
-def _positions(model) -> int | None:
+def _positions(model: Any) -> int | None:
     """Tokens for which the model has positions; RoBERTa's begin after the padding's number."""
     most = getattr(model.config, "max_position_embeddings", None)
     first = getattr(getattr(model, "embeddings", None), "padding_idx", None)

@@ -6,11 +6,11 @@ Languages are told by bare codes, ISO 639-1 where there is one: ``zh`` for ``zh_
 
 import re
 import struct
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.pretrained import HASH_DIGITS, INSTALL, digest
@@ -135,7 +135,7 @@ class FastTextIdentifier:
             with self.path.open("rb") as file:
                 head = file.read(FASTTEXT_HEAD.size)
         except OSError as error:
-            raise self._refused(error.strerror) from error
+            raise self._refused(str(error.strerror)) from error
         if len(head) < FASTTEXT_HEAD.size or head[:4] != FASTTEXT_MAGIC.to_bytes(4, "little"):
             raise self._refused("not a fastText model")
         fields = FASTTEXT_HEAD.unpack(head)
@@ -152,7 +152,7 @@ class FastTextIdentifier:
         )
 
     @cached_property
-    def _model(self):
+    def _model(self) -> Any:
         try:
             import fasttext
         except ImportError as error:
@@ -187,7 +187,7 @@ class Py3LangidIdentifier:
         return _by_language(ranking)
 
     @cached_property
-    def _library(self):
+    def _library(self) -> Any:
         try:
             from py3langid.langid import MODEL_FILE, LanguageIdentifier
         except ImportError as error:
@@ -227,7 +227,7 @@ def _language_of_label(label: str) -> str:
 
 def _by_language(labelled: Iterable[tuple[str, float]]) -> dict[str, float]:
     """Probabilities of languages, the best first, from those of labels; fastText's may exceed 1 a little."""
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for label, figure in labelled:
         found[_language_of_label(label)] += figure
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))

@@ -153,4 +153,4 @@ def hide_broken_torchaudio() -> None:
     except ImportError:
         return
     except OSError:
-        sys.modules["torchaudio"] = None
+        sys.modules["torchaudio"] = None  # type: ignore[assignment]  # makes its import an ImportError

@@ -48,8 +48,10 @@ class Segmenter(Protocol):
         if settings["kind"] == SubwordSegmenter.kind:
             segmenter = SubwordSegmenter(data / settings["model"], settings["lowercase"])
             segmenter.check()
-            return segmenter
-        return WordSegmenter(settings["chinese_words"], settings["lowercase"])
+            return segmenter  # type: ignore[return-value]  # load is the protocol's alone
+        return WordSegmenter(  # type: ignore[return-value]  # likewise
+            settings["chinese_words"], settings["lowercase"]
+        )
 
 
 def _read_settings(manifest: Path) -> dict:

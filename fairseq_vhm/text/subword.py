@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.symbols import (
@@ -38,10 +39,10 @@ class SubwordSegmenter:
     def __init__(self, model: Path, lowercase: bool = False) -> None:
         self.model = Path(model)
         self.lowercase = lowercase
-        self._processor = None
+        self._processor: Any = None
 
     @property
-    def processor(self):
+    def processor(self) -> Any:
         """The loaded model; read when first needed, so that a segmenter pickles as two settings."""
         if self._processor is None:
             self.check()
@@ -133,7 +134,7 @@ def _training_error(message: str, vocab_size: int) -> str:
     return f"--vocab-size {vocab_size}: SentencePiece cannot train: {' '.join(message.split())}"
 
 
-def _load_model(path: Path):
+def _load_model(path: Path) -> Any:
     import sentencepiece
 
     if not path.is_file():

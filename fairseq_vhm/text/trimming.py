@@ -12,6 +12,7 @@ Why it stays (Kudo and Richardson, EMNLP 2018, section 3):
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.subword import SubwordSegmenter
@@ -47,7 +48,7 @@ def is_character(symbol: str) -> bool:
     return len(symbol.removeprefix(BLANK).removesuffix("@@")) <= 1
 
 
-def read_model(path: Path):
+def read_model(path: Path) -> Any:
     """A SentencePiece model as its own message type (``ModelProto``).
 
     Raises:
@@ -55,7 +56,10 @@ def read_model(path: Path):
     """
     SubwordSegmenter(path).check()
     try:
-        from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
+        from sentencepiece.sentencepiece_model_pb2 import (  # type: ignore[attr-defined]  # made at run time
+            ModelProto,
+            TrainerSpec,
+        )
     except ImportError as error:
         raise UserError("vhm trim reads --spm with protobuf: pip install protobuf") from error
     model = ModelProto.FromString(path.read_bytes())
@@ -66,7 +70,7 @@ def read_model(path: Path):
     return model
 
 
-def pieces_to_keep(model, used: Iterable[str], keep_characters: bool) -> set[str]:
+def pieces_to_keep(model: Any, used: Iterable[str], keep_characters: bool) -> set[str]:
     """The pieces that texts need whose symbols are ``used``, by the rules at the head of this file.
 
     Args:
@@ -91,7 +95,7 @@ def _parts(piece: str) -> Iterator[str]:
             yield piece[start:end]
 
 
-def trim_model(model, kept: set[str]) -> bytes:
+def trim_model(model: Any, kept: set[str]) -> bytes:
     """The model with the ``kept`` pieces alone, in their order.
 
     Its self-test is left out: samples of the old segmentation, which loading would check.

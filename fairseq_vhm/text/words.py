@@ -9,7 +9,9 @@ Languages without blanks that neither covers are refused.
 import logging
 import re
 import warnings
+from collections.abc import Callable
 from functools import cached_property, lru_cache
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.symbols import escape, language_of, quote_special, unescape
@@ -65,7 +67,7 @@ class WordSegmenter:
         return _moses_tokenizer(language).tokenize(text, escape=False)
 
     @cached_property
-    def _chinese(self):
+    def _chinese(self) -> Callable[[str], list[str]]:
         if self.chinese_words == "char":
             return _CHARACTERS.findall
         cut = _jieba().lcut
@@ -84,21 +86,21 @@ class WordSegmenter:
 
 
 @lru_cache
-def _moses_tokenizer(language: str):
+def _moses_tokenizer(language: str) -> Any:
     import sacremoses
 
     return sacremoses.MosesTokenizer(lang=language)
 
 
 @lru_cache
-def _moses_detokenizer(language: str):
+def _moses_detokenizer(language: str) -> Any:
     import sacremoses
 
     return sacremoses.MosesDetokenizer(lang=language)
 
 
 @lru_cache
-def _jieba():
+def _jieba() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jieba 0.42.1 imports the deprecated pkg_resources
         import jieba

@@ -134,7 +134,7 @@ class CorpusBuilder:
             return {
                 language: self.work.stage(
                     f"encode {language}",
-                    lambda language=language: self._encode_language(mapped, vocabulary, language),
+                    partial(self._encode_language, mapped, vocabulary, language),
                     sum(counts[kind] for kind in KINDS),
                 )
                 for language, counts in self.languages.items()
@@ -186,6 +186,7 @@ def _start_worker(vocabulary: Vocabulary) -> None:
 
 def _encode_chunk(limit: int, lines: list[str]) -> tuple[np.ndarray, np.ndarray, Seen]:
     """The ids of some texts in one array, their lengths with EOS, and what was seen."""
+    assert _vocabulary is not None, "see _start_worker"
     seen, encoded = Seen(), []
     for line in lines:
         ids, length = _vocabulary.encode(line.removesuffix("\n"), limit)
@@ -195,5 +196,5 @@ def _encode_chunk(limit: int, lines: list[str]) -> tuple[np.ndarray, np.ndarray,
     lengths = np.array([len(ids) for ids in encoded], np.int32)
     ids = np.concatenate(encoded).astype(np.int32)
     seen.texts, seen.symbols = len(lines), len(ids) - len(lines)
-    seen.unknown = int((ids == _vocabulary.unk).sum())
+    seen.unknown = int(np.count_nonzero(ids == _vocabulary.unk))
     return ids, lengths, seen

@@ -105,9 +105,12 @@ class Collector:
         """
         dropped = Dropped(self.on_error, self.findings)
         groups: dict[tuple[str, str], array] = {}
-        leaks, contradictions, rows = Counter(), Counter(), 0
+        leaks: Counter[str] = Counter()
+        contradictions: Counter[str] = Counter()
+        rows = 0
         self._before = {key: pool.count for key, pool in self._pools.items()}
-        for row in progress.counted(dropped.filter(items)):
+        rows_of_split: Iterator = progress.counted(dropped.filter(items))
+        for row in rows_of_split:
             rows += 1
             if leak := self._leak(row, split):
                 leaks[" ".join(leak)] += 1
@@ -152,8 +155,8 @@ class Collector:
                 self._contradict(row, f"another text in {kind} of {page}, both kept", contradictions, kind)
             numbers.append(number)
         if row.source_lang == row.target_lang:
-            self._set_own(row, *numbers, contradictions)
-        return tuple(numbers)
+            self._set_own(row, numbers[0], numbers[1], contradictions)
+        return numbers[0], numbers[1]
 
     def _set_own(self, row: Row, article: int, summary: int, contradictions: Counter) -> None:
         own = self._own.setdefault(row.source_lang, array("i"))

@@ -46,8 +46,8 @@ class Numbers:
 
     def _make(self, size: int) -> None:
         self._mask = size - 1
-        self._keys = memoryview(np.zeros(size, np.uint64))
-        self._values = memoryview(np.full(size, _NONE, np.int32))
+        self._keys = memoryview(np.zeros(size, np.uint64))  # type: ignore[arg-type]  # it has a buffer
+        self._values = memoryview(np.full(size, _NONE, np.int32))  # type: ignore[arg-type]  # likewise
 
     def _slot(self, key: int) -> int:
         keys, mask = self._keys, self._mask

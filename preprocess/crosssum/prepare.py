@@ -87,7 +87,7 @@ def _collect(settings: CrossSumSettings, work: Workspace) -> dict:
             splits[split] = collector.collect(split, _rows(settings, split), work.progress)
         languages = collector.close()
     if settings.dedup == "stop" and (leaks := splits.get("train", {}).get("leaks")):
-        _refuse_leaks(leaks, splits["train"]["rows"], collector.first_leak)
+        _refuse_leaks(leaks, splits["train"]["rows"], collector.first_leak or "")
     return {"languages": languages, "splits": {split: splits[split] for split in settings.files}}
 
 

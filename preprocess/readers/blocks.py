@@ -125,7 +125,7 @@ class _Parser:
         if self._tag is not None:
             raise _Broken("cut-off block", where, f"<{self._tag}> is not closed")
         block, self._block = self._block, None
-        return block
+        return block  # type: ignore[return-value]  # there is one: _continue
 
     def _between(self, text: str, where: str) -> None:
         """A line between two elements starts one, or holds a whole one."""
@@ -142,7 +142,7 @@ class _Parser:
     def _inside(self, text: str, where: str) -> None:
         """A line within an element is its text, its end, or shows that its end is missing."""
         tag = _TAG.fullmatch(text)
-        name = tag[2].lower() if tag else None
+        name = tag[2].lower() if tag else ""
         if tag and tag[1] and name == self._tag:
             self._finish()
         elif tag and self._is_known(name):
@@ -157,7 +157,9 @@ class _Parser:
             raise _Broken("unknown tag", where, f"<{tag}>; pass over it with --ignore-tag {tag}")
 
     def _finish(self) -> None:
-        self._block.elements.append(Element(self._tag, " ".join(filter(None, self._texts))))
+        text = " ".join(filter(None, self._texts))
+        assert self._block is not None and self._tag is not None, "see _continue"
+        self._block.elements.append(Element(self._tag, text))
         self._tag = None
 
     def _lose(self, problem: Problem) -> Iterator[Problem]:
@@ -168,4 +170,5 @@ class _Parser:
         self._block = None
 
     def _cut_off(self, detail: str) -> Problem:
+        assert self._block is not None, "what was cut off"
         return Problem("cut-off block", self._block.where, f"no {_DOC_CLOSES}: {detail}")

@@ -61,4 +61,4 @@ def pair_of(
             return Problem("missing element", block.where, f"no <{name}>")
         if not text:
             return Problem("empty text", block.where, f"<{name}>")
-    return Pair(source, target, block.where)
+    return Pair(source or "", target or "", block.where)

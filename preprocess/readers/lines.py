@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from preprocess.readers.base import Request
 from preprocess.records import Level, Pair, Problem, origin
@@ -47,7 +48,7 @@ def _aligned_pair(source: Path, target: Path, number: int, left: bytes, right: b
     return Pair(texts[0], texts[1], origin(source, number))
 
 
-def _unequal(source: Path, target: Path, number: int, source_ended: bool, rest) -> Problem:
+def _unequal(source: Path, target: Path, number: int, source_ended: bool, rest: Any) -> Problem:
     """The sides no longer belong together, and nobody knows since when: never dropped."""
     longer_total = number + sum(1 for _ in rest)
     shorter, longer = (source, target) if source_ended else (target, source)
