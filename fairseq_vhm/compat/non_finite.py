@@ -9,7 +9,9 @@ Delete when ``fairseq.trainer.Trainer.train_step`` lets a task decide about a ``
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial, wraps
+from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
@@ -30,7 +32,7 @@ class NonFiniteGradient(Exception):
     """
 
 
-def _raising(clip_grad_norm):
+def _raising(clip_grad_norm: Callable) -> Callable:
     """Wrap ``Trainer.clip_grad_norm``: the norm on the host, if it is finite."""
 
     @wraps(clip_grad_norm)
@@ -55,7 +57,7 @@ def _raising(clip_grad_norm):
     return clip_or_raise
 
 
-def _deciding(train_step):
+def _deciding(train_step: Callable) -> Callable:
     """Wrap ``Trainer.train_step``; an update that is skipped has no logging output, as one that overflows."""
 
     @wraps(train_step)
@@ -74,11 +76,11 @@ def _deciding(train_step):
     return step_or_decide
 
 
-def _refusing(save_checkpoint):
+def _refusing(save_checkpoint: Callable) -> Callable:
     """Wrap ``save_checkpoint``, which all ranks call: NaN in the parameters replaces no good checkpoint."""
 
     @wraps(save_checkpoint)
-    def save_or_refuse(cfg, trainer: Trainer, epoch_itr, val_loss):
+    def save_or_refuse(cfg: Any, trainer: Trainer, epoch_itr: Any, val_loss: float | None) -> Any:
         if hasattr(trainer.task, "non_finite"):
             trainer.task.non_finite.check_parameters(trainer.get_model(), trainer.get_num_updates())
         return save_checkpoint(cfg, trainer, epoch_itr, val_loss)

@@ -76,7 +76,7 @@ def watched(model: nn.Module) -> Iterator[list[str]]:
     """In it, the modules whose output is not finite, in the order in which they are called."""
     names: list[str] = []
 
-    def look(name: str, output) -> None:
+    def look(name: str, output: object) -> None:
         if isinstance(output, Tensor) and output.is_floating_point() and not torch.isfinite(output).all():
             names.append(name)
 

@@ -55,12 +55,12 @@ class MiniBatchConfig(FairseqDataclass):
     latent_samples: int = flag(
         1, "draws of the latents at generation; the best by model score first (with --nbest: all)"
     )
-    matmul_precision: ChoiceEnum(MATMUL_PRECISIONS) = flag(
+    matmul_precision: ChoiceEnum(MATMUL_PRECISIONS) = flag(  # type: ignore[valid-type]  # read by fairseq
         "highest",
         "float32 matrix products of training updates: highest, high (TF32 on GPUs) or medium (also bfloat16 "
         "products, summed in float32, on CPUs that have them)",
     )
-    non_finite: ChoiceEnum(NON_FINITE) = flag(
+    non_finite: ChoiceEnum(NON_FINITE) = flag(  # type: ignore[valid-type]  # read by fairseq
         "stop",
         "at a loss or gradient that is NaN or infinite: stop, or skip the update; either names the term, the "
         "task and the sentences",

@@ -37,7 +37,7 @@ class MiniBatchTask(FairseqTask):
     tasks: tuple[str, ...]
     streams: tuple[str, ...]
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: Any):
         super().__init__(cfg)
         self.non_finite = NonFinite(str(cfg.non_finite), cfg.non_finite_limit, self.as_in_training)
 
