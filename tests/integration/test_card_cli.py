@@ -88,7 +88,7 @@ def only_error(stderr: str) -> str:
 
 def test_a_users_mistake_is_one_line(forked, tmp_path):
     process = forked("vhm", "card", tmp_path / "absent.pt", fails=True)
-    assert process.returncode == 2 and not process.stdout
+    assert process.returncode == 1 and not process.stdout
     assert "no such file" in only_error(process.stderr)
 
 

@@ -21,8 +21,8 @@ def files(tmp_path_factory):
 
 
 def error_line(process) -> str:
-    """The one line of an error, checked to be one, with exit status 2 and nothing on stdout."""
-    assert process.returncode == 2
+    """The one line of an error, checked to be one, with exit status 1 and nothing on stdout."""
+    assert process.returncode == 1
     assert process.stdout == ""
     [line] = process.stderr.strip().splitlines()
     return line
