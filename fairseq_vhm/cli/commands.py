@@ -39,7 +39,7 @@ class Command(TyperCommand):
     def format_help(self, ctx, formatter) -> None:
         """The help, and the examples below it."""
         super().format_help(ctx, formatter)
-        formatter.write(f"{EXAMPLES.strip()}\n{textwrap.indent(self.examples, '  ')}\n")
+        formatter.write(f"\n{EXAMPLES.strip()}\n{textwrap.indent(self.examples, '  ')}\n")
 
     def parse_args(self, ctx, args: list[str]) -> list[str]:
         """Let ``--json`` without a file mean stdout."""

@@ -69,7 +69,7 @@ def vhm_card(monkeypatch, capsys):
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()
-        assert (ended.value.code, bool(printed.out)) == ((2, False) if fails else (0, True)), printed.err
+        assert (ended.value.code, bool(printed.out)) == ((1, False) if fails else (0, True)), printed.err
         return only_error(printed.err) if fails else ""
 
     return run
