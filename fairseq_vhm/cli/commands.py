@@ -69,8 +69,8 @@ class Group(typer.Typer):
 class LazyGroup(TyperGroup):
     """``vhm`` itself: its subcommands live in modules of this package, named like them (``-`` as ``_``).
 
-    A module offers ``app`` (a :class:`Group`) or ``command`` (a function), and is imported only when its
-    command is called.
+    A module offers ``app`` (a :class:`Group`) or ``command`` (a function, with ``CONTEXT`` for settings of
+    its own), and is imported only when its command is called.
     """
 
     def list_commands(self, ctx) -> list[str]:
@@ -83,7 +83,8 @@ class LazyGroup(TyperGroup):
         app = getattr(module, "app", None)
         if app is None:
             app = Group()
-            app.command(cmd_name)(module.command)
+            context = CONTEXT | getattr(module, "CONTEXT", {})
+            app.command(cmd_name, context_settings=context)(module.command)
         command = typer.main.get_command(app)
         command.name = cmd_name
         return command

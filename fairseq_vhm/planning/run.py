@@ -69,7 +69,13 @@ class Run:
 
     @property
     def task(self) -> str:
+        """Its name."""
         return self.args.task
+
+    @property
+    def settings(self):
+        """Those of the task."""
+        return self.cfg.task
 
     @property
     def is_many_to_many(self) -> bool:
@@ -78,12 +84,12 @@ class Run:
     @property
     def shares_documents(self) -> bool:
         """Whether CLS and MS are one mini-batch."""
-        return bool(getattr(self.args, "share_document_encoding", False))
+        return bool(self.settings.get("share_document_encoding", False))
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks trained, in their order."""
-        return tuple(self.args.tasks.replace(" ", "").split(","))
+        return tuple(self.settings.tasks.replace(" ", "").split(","))
 
     @property
     def halved(self) -> bool:
@@ -97,9 +103,19 @@ class Run:
         return self.cfg.optimization.update_freq[-1]
 
     @property
+    def world(self) -> int:
+        """The GPUs that the flags are for (``--distributed-world-size``)."""
+        return max(1, self.cfg.distributed_training.distributed_world_size)
+
+    def updates(self, in_epoch: int) -> int:
+        """Updates of the whole run, with so many in an epoch."""
+        limits = (self.cfg.optimization.max_update, self.cfg.optimization.max_epoch * in_epoch)
+        return min(limit for limit in limits if limit)
+
+    @property
     def positions(self) -> tuple[int, int]:
         """Tokens at which sources and targets are cut, marks included."""
-        return self.args.max_source_positions, self.args.max_target_positions
+        return self.settings.max_source_positions, self.settings.max_target_positions
 
     @cached_property
     def mt5_config(self) -> dict | None:

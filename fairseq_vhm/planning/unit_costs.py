@@ -10,7 +10,7 @@ nine numbers, and parameters are linear in V.  The counts are exact, and the sam
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -64,9 +64,7 @@ class UnitCosts:
         points = [(*shape, FEW) for shape in SHAPES] + [(*shape, MORE) for shape in SHAPES_WITH_MORE]
         found = [(few if v == FEW else more).cost(self.first, b, s, t) for b, s, t, v in points]
         self._terms = np.linalg.solve(_features(points), np.array(found))
-        self._beyond = {
-            kind: np.array(few.cost(kind, *SHAPES[0])) - found[0] for kind in _kinds(run)[1:]
-        }
+        self._beyond = {kind: np.array(few.cost(kind, *SHAPES[0])) - found[0] for kind in _kinds(run)[1:]}
 
     def of(self, kind: str, sentences: float, source: float, target: float) -> Cost:
         """Cost of a mini-batch of a task (or of :data:`BOTH`), padding counted as tokens."""
@@ -75,7 +73,7 @@ class UnitCosts:
 
 
 def _kinds(run: Run) -> list[str]:
-    """What mini-batches of a run are of; tasks differ by their latents, which cost the same for any length."""
+    """What mini-batches are of; tasks differ by their latents, which cost the same for any length."""
     if not run.shares_documents:
         return list(run.tasks)
     return [BOTH, *(task for task in run.tasks if task not in ("cls", "ms"))]
@@ -83,7 +81,9 @@ def _kinds(run: Run) -> list[str]:
 
 def _features(points: Iterable[tuple]) -> np.ndarray:
     b, s, t, v = np.array(list(points), dtype=float).T
-    return np.stack([np.ones_like(b), *(b * x for x in (np.ones_like(b), s, t, s * s, t * t, s * t, v, t * v))], 1)
+    one = np.ones_like(b)
+    a_sentence = (one, s, t, s * s, t * t, s * t, v, t * v)
+    return np.stack([one, *(b * x for x in a_sentence)], axis=1)
 
 
 class _Counted:
@@ -167,7 +167,7 @@ def _output_width(model: nn.Module, symbols: int) -> int:
 def _dictionary(run: Run, symbols: int) -> Dictionary:
     """So many symbols, marks included."""
     dictionary = MT5Dictionary() if run.mt5_config is not None else MarkedDictionary()
-    languages = Languages.parse(getattr(run.args, "langs", None), getattr(run.args, "lang_codes", None))
+    languages = Languages.parse(run.settings.get("langs"), run.settings.get("lang_codes"))
     if run.mt5_config is not None:
         own = [*SPECIALS, *TAG_TOKENS, *TOKENS]
         names = [*own, *(f"w{number}" for number in range(symbols - len(set(own))))]
@@ -178,6 +178,3 @@ def _dictionary(run: Run, symbols: int) -> Dictionary:
     for number in range(symbols - len(dictionary)):
         dictionary.add_symbol(f"w{number}")
     return dictionary
-
-
-Count = Callable[[], object]
