@@ -1,7 +1,7 @@
 """A few updates of a run on this machine's CPU, against what their multiply-adds should take."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -58,27 +58,34 @@ def matrix_rate() -> float:
 
 def measure(run: Run, units: UnitCosts, updates: int) -> Measured:
     """Train for some updates, nothing written; the first :data:`WARM_UP` are not counted."""
-    run.cfg.common.cpu = True
-    task = tasks.setup_task(run.cfg.task)
-    model, criterion = task.build_model(run.cfg.model), task.build_criterion(run.cfg.criterion)
-    trainer = Trainer(run.cfg, task, model, criterion)
+    trainer = trainer_of(run)
     taken, work = [], []
-    for number, step in zip(range(WARM_UP + updates), _steps(run, trainer), strict=False):
-        seconds = _seconds(lambda step=step: _train(trainer, step))
+    for number, step in zip(range(WARM_UP + updates), steps(run, trainer), strict=False):
+        seconds = _seconds(lambda step=step: train(trainer, step))
         if number >= WARM_UP:
             taken.append(seconds)
             work.append(sum(_work(units, batch) for one in step for batch in one["mini_batches"]))
     return Measured(matrix_rate(), taken, work)
 
 
-def _steps(run: Run, trainer: Trainer):
+def trainer_of(run: Run) -> Trainer:
+    """fairseq's trainer with the run's task, model and criterion, on the CPU."""
+    run.cfg.common.cpu = True
+    task = tasks.setup_task(run.cfg.task)
+    model, criterion = task.build_model(run.cfg.model), task.build_criterion(run.cfg.criterion)
+    return Trainer(run.cfg, task, model, criterion)
+
+
+def steps(run: Run, trainer: Trainer) -> Iterator[list[dict]]:
+    """The samples of each update of the first epoch."""
     iterator = trainer.get_train_iterator(epoch=1, load_dataset=True)
     trainer.begin_epoch(1)
     each = iterator.next_epoch_itr(fix_batches_to_gpus=False, shuffle=True)
     yield from iterators.GroupedIterator(each, run.steps_an_update)
 
 
-def _train(trainer: Trainer, step: list[dict]) -> None:
+def train(trainer: Trainer, step: list[dict]) -> None:
+    """One update."""
     with metrics.aggregate("train_inner"):
         trainer.train_step(step)
 

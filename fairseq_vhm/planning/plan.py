@@ -202,7 +202,7 @@ def make_plan(wanted: Wanted) -> Plan:
         schedule,
         work,
         _data_bytes(wanted),
-        checkpoint(run, units.parameters),
+        checkpoint(run, units.parameters, units.tensors),
         checkpoints_kept(run, schedule.updates, schedule.epochs),
         needed,
         list(_times(wanted, schedule, work, needed)),

@@ -12,6 +12,7 @@ from fairseq_vhm.names import TASKS
 from fairseq_vhm.planning.devices import DEVICES
 from fairseq_vhm.planning.plan import Wanted
 from fairseq_vhm.planning.run import Run
+from fairseq_vhm.planning.storage import moments
 from fairseq_vhm.planning.texts import AMOUNT, Texts, by_task, cut_of, of_folder, of_lines, of_numbers
 
 OF_TASK = re.compile(rf"({'|'.join(TASKS)})=(.+)")
@@ -95,6 +96,7 @@ def wanted_of(words: Iterable[str], settings: Settings) -> Wanted:
     settings.check()
     said = Words.of(words, settings.pairs)
     run = Run.of(said.flags, said.data)
+    moments(run)  # refuses an optimizer that it does not know
     if said.data is not None and (said.pairs or said.files):
         raise UserError(f"{said.data}: give a prepared folder, or numbers and files of the tasks, not both")
     return Wanted(

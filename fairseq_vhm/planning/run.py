@@ -3,7 +3,7 @@
 import contextlib
 import io
 import json
-from argparse import Namespace
+from argparse import ArgumentError, ArgumentParser, Namespace
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ USUAL = {
 """What a plan takes where the user says nothing."""
 MANY_TO_MANY = "many_to_many_summarization"
 MT5 = "hf_mt5"
+WORLD = "--distributed-world-size"
 NO_LIMIT = "--max-update: give it, or --max-epoch: without either fairseq-train never ends"
 
 
@@ -33,10 +34,15 @@ class WrongFlags(UserError):
 
 @dataclass(frozen=True)
 class Run:
-    """Settings of a training run, as fairseq reads them."""
+    """Settings of a training run, as fairseq reads them.
+
+    Args:
+        world: the GPUs that the flags are for (``--distributed-world-size``), here or elsewhere.
+    """
 
     args: Namespace
     cfg: object
+    world: int
 
     @classmethod
     def of(cls, flags: list[str], data: Path | None = None) -> "Run":
@@ -46,6 +52,7 @@ class Run:
             WrongFlags: fairseq's parser does not take them.
             UserError: they cannot work, or do not say how long or with which batches the run trains.
         """
+        flags, world = _without_world(flags)
         given = [str(data or "DATA"), *flags]
         for flag, value in USUAL.items():
             given += [] if any(word.split("=")[0] == flag for word in flags) else [flag, value]
@@ -56,7 +63,7 @@ class Run:
         except SystemExit as error:
             raise WrongFlags(said.getvalue().strip().rpartition("error: ")[2]) from error
         bf16_is_not_tpu(args)
-        run = cls(args, convert_namespace_to_omegaconf(args))
+        run = cls(args, convert_namespace_to_omegaconf(args), world)
         run.check()
         return run
 
@@ -102,11 +109,6 @@ class Run:
         """``--update-freq`` in the long run."""
         return self.cfg.optimization.update_freq[-1]
 
-    @property
-    def world(self) -> int:
-        """The GPUs that the flags are for (``--distributed-world-size``)."""
-        return max(1, self.cfg.distributed_training.distributed_world_size)
-
     def updates(self, in_epoch: int) -> int:
         """Updates of the whole run, with so many in an epoch."""
         limits = (self.cfg.optimization.max_update, self.cfg.optimization.max_epoch * in_epoch)
@@ -136,3 +138,16 @@ class Run:
         if self.mt5_config is not None:
             args.hf_config = json.dumps({**self.mt5_config, "vocab_size": symbols})
         return args
+
+
+def _without_world(flags: list[str]) -> tuple[list[str], int]:
+    """Flags without the number of GPUs, and that number: fairseq would look for them here."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(WORLD, type=int, default=1)
+    try:
+        own, rest = parser.parse_known_args(flags)
+    except ArgumentError as error:
+        raise WrongFlags(str(error)) from error
+    if own.distributed_world_size < 1:
+        raise WrongFlags(f"{WORLD} {own.distributed_world_size}: give at least 1")
+    return rest, own.distributed_world_size

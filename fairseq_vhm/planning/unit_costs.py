@@ -10,7 +10,7 @@ nine numbers, and parameters are linear in V.  The counts are exact, and the sam
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -35,6 +35,7 @@ FEW, MORE = 400, 800
 SHAPES = ((1, 4, 4), (1, 12, 4), (1, 20, 4), (1, 4, 12), (1, 4, 20), (1, 12, 12), (2, 4, 4))
 SHAPES_WITH_MORE = ((1, 4, 4), (1, 4, 12))
 SOME_WORD = 300
+A_SENTENCE = np.eye(9)[1]  # c_1
 BOTH = "cls+ms"
 """A mini-batch of CLS and MS pairs of the same documents (``--share-document-encoding``)."""
 
@@ -56,24 +57,37 @@ class UnitCosts:
 
     def __init__(self, run: Run, symbols: int):
         self.symbols = symbols
-        few, more = (_Counted(run, size) for size in (FEW, MORE))
-        slope = (more.parameters - few.parameters) / (MORE - FEW)
-        self.parameters = round(few.parameters + slope * (symbols - FEW))
-        self.output_width = few.output_width
-        self.first = _kinds(run)[0]
+        self._few, self._more = (_Counted(run, size) for size in (FEW, MORE))
+        slope = (self._more.parameters - self._few.parameters) / (MORE - FEW)
+        self.parameters = round(self._few.parameters + slope * (symbols - FEW))
+        self.tensors, self.output_width = self._few.tensors, self._few.output_width
+        self._terms = dict(self._fits(_kinds(run)))
+        del self._few, self._more
+
+    def _fits(self, kinds: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """The numbers of each kind; tasks differ by their latents, which cost the same for any length."""
+        tasks = [kind for kind in kinds if kind != BOTH]
+        if BOTH in kinds:
+            yield BOTH, self._fit(BOTH)
+        terms = self._fit(tasks[0]) if tasks else None
+        for task in tasks:
+            beyond = self._few.cost(task, *SHAPES[0]) - self._few.cost(tasks[0], *SHAPES[0])
+            yield task, terms + np.outer(A_SENTENCE, beyond)
+
+    def _fit(self, kind: str) -> np.ndarray:
+        """What its mini-batches of all shapes solve to, (9 x 2)."""
         points = [(*shape, FEW) for shape in SHAPES] + [(*shape, MORE) for shape in SHAPES_WITH_MORE]
-        found = [(few if v == FEW else more).cost(self.first, b, s, t) for b, s, t, v in points]
-        self._terms = np.linalg.solve(_features(points), np.array(found))
-        self._beyond = {kind: np.array(few.cost(kind, *SHAPES[0])) - found[0] for kind in _kinds(run)[1:]}
+        found = [(self._few if v == FEW else self._more).cost(kind, b, s, t) for b, s, t, v in points]
+        return np.linalg.solve(_features(points), np.stack(found))
 
     def of(self, kind: str, sentences: float, source: float, target: float) -> Cost:
         """Cost of a mini-batch of a task (or of :data:`BOTH`), padding counted as tokens."""
-        found = _features([(sentences, source, target, self.symbols)])[0] @ self._terms
-        return Cost(*(found + sentences * self._beyond.get(kind, np.zeros(2))).tolist())
+        found = _features([(sentences, source, target, self.symbols)])[0] @ self._terms[kind]
+        return Cost(*found.tolist())
 
 
 def _kinds(run: Run) -> list[str]:
-    """What mini-batches are of; tasks differ by their latents, which cost the same for any length."""
+    """What mini-batches are of."""
     if not run.shares_documents:
         return list(run.tasks)
     return [BOTH, *(task for task in run.tasks if task not in ("cls", "ms"))]
@@ -96,9 +110,10 @@ class _Counted:
         self.model = ARCH_MODEL_REGISTRY[args.arch].build_model(args, stub).float().train()
         self.criterion = criterions.build_criterion(run.cfg.criterion, stub).train()
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.tensors = sum(1 for _ in self.model.parameters())
         self.output_width = _output_width(self.model, symbols)
 
-    def cost(self, kind: str, sentences: int, source: int, target: int) -> tuple[int, int]:
+    def cost(self, kind: str, sentences: int, source: int, target: int) -> np.ndarray:
         """Multiply-adds and bytes of activations of a mini-batch."""
         task, _, partner = kind.partition("+")
         sample = _sample(task, sentences, source, target)
@@ -114,7 +129,7 @@ class _Counted:
 
         work = multiply_adds(train)
         self.model.zero_grad(set_to_none=True)
-        return work, kept.size
+        return np.array([work, kept.size], dtype=float)
 
 
 class _Kept:
