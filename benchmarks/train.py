@@ -17,7 +17,6 @@ import sys
 
 import torch
 from comparison import WARM_UP, Comparison, pair_row, pairs_table, parser_of
-from multiply_adds import multiply_adds
 from pairing import (
     Spread,
     clock_of,
@@ -30,6 +29,7 @@ from pairing import (
 )
 from systems import System, parameters
 
+from fairseq_vhm.planning.multiply_adds import multiply_adds
 from fairseq_vhm.tables import Table
 
 PRODUCT = 8192

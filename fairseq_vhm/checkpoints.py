@@ -1,6 +1,7 @@
 """Work on fairseq's checkpoint files; loading goes through fairseq and torch's allow-list."""
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -9,16 +10,19 @@ from fairseq import checkpoint_utils
 from fairseq_vhm.errors import UserError
 
 
-def average(inputs: list[Path], output: Path) -> None:
+Track = Callable[[Iterable[Path], str], Iterable[Path]]
+
+
+def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: paths) -> None:
     """Write a checkpoint whose weights are the means of those of ``inputs``.
 
-    Settings are those of the last input; the optimizer's state is left out.
+    Settings are those of the last input; the optimizer's state is left out.  ``track`` shows progress.
 
     Raises:
         UserError: a file is missing, is no checkpoint, or has other parameters than the first.
     """
     total: dict[str, torch.Tensor] = {}
-    for path in inputs:
+    for path in track(inputs, "reading"):
         state = _load(path)
         weights = state["model"]
         if total and (odd := _difference(total, weights)):

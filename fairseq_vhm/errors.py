@@ -2,7 +2,7 @@
 
 Everything that a user can cause (a missing file, flags that contradict each other, a broken line of
 input) is raised as :class:`UserError` with a message of one line that names the file or flag and the
-remedy.  The ``vhm`` command prints it without a stack trace and exits with status 2.
+remedy.  The ``vhm`` command prints it without a stack trace and exits with status 1.
 """
 
 

@@ -1,7 +1,10 @@
-"""What a long run says on stderr: a bar for each stage on a terminal, elsewhere a line."""
+"""What a long run says on stderr: on a terminal a bar for each stage, with the time that is left."""
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from operator import length_hint
 from typing import TypeVar
 
 from rich.console import Console
@@ -12,6 +15,7 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
 
@@ -37,15 +41,9 @@ class Progress:
                 self.advance(every)
         self.advance(passed % every)
 
-
-class LineProgress(Progress):
-    """One line for each stage."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        self._console.print(name, highlight=False)
+    def track(self, items: Iterable[Item], name: str) -> Iterable[Item]:
+        """``items``, as a stage of their own within the one under way."""
+        return items
 
 
 class BarProgress(Progress):
@@ -66,16 +64,28 @@ class BarProgress(Progress):
         if self._current is not None:
             self._bars.advance(self._current, count)
 
+    def track(self, items: Iterable[Item], name: str) -> Iterator[Item]:
+        bar = self._bars.add_task(name, total=length_hint(items) or None)
+        try:
+            for item in items:
+                yield item
+                self._bars.advance(bar)
+        finally:
+            self._bars.remove_task(bar)
+
+
+def is_watched() -> bool:
+    """Whether a person looks at stderr: a terminal, and not that of a CI service."""
+    return sys.stderr.isatty() and not os.environ.get("CI")
+
 
 @contextmanager
 def show_progress(quiet: bool) -> Iterator[Progress]:
-    """The progress that suits stderr."""
-    console = Console(stderr=True)
-    if quiet:
+    """Bars for whoever looks at stderr; nothing in a pipe, a file or CI."""
+    if quiet or not is_watched():
         yield Progress()
-    elif console.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
-        with Bars(*columns, MofNCompleteColumn(), TimeElapsedColumn(), console=console) as bars:
-            yield BarProgress(bars)
-    else:
-        yield LineProgress(console)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Bars(*columns, *times, console=Console(stderr=True)) as bars:
+        yield BarProgress(bars)

@@ -1,50 +1,15 @@
 """The ``vhm`` command: one thin file a subcommand, imported only when it is called."""
 
-import importlib
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 import fairseq_vhm
-from fairseq_vhm import plugins
-from fairseq_vhm.errors import UserError
-
-SUBCOMMANDS = (
-    *("prepare", "align", "score", "compare", "report", "human-eval"),
-    *("pipeline", "trim", "convert", "average", "card", "doctor"),
-)
-CONTEXT = {"help_option_names": ["-h", "--help"]}
-
-
-class LazyGroup(TyperGroup):
-    """A group whose subcommands live in modules of this package, named like them (``-`` as ``_``).
-
-    A module offers ``app`` (a group of its own) or ``command`` (a function).
-    """
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(SUBCOMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in SUBCOMMANDS:
-            return None
-        module = importlib.import_module(f"fairseq_vhm.cli.{cmd_name.replace('-', '_')}")
-        app = getattr(module, "app", None)
-        if app is None:
-            app = typer.Typer(add_completion=False, context_settings=CONTEXT)
-            app.command(name=cmd_name)(module.command)
-        command = typer.main.get_command(app)
-        command.name = cmd_name
-        return command
-
+from fairseq_vhm.cli.commands import CONTEXT, LazyGroup
 
 app = typer.Typer(
     cls=LazyGroup,
     context_settings=CONTEXT,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -73,13 +38,12 @@ def vhm(
         ),
     ] = None,
 ) -> None:
-    """Tools around fairseq_vhm: data, scores, checkpoints. Training and decoding are fairseq's own."""
+    """Tools around fairseq_vhm: data, scores, checkpoints. Training and decoding are fairseq's own.
+
+    Exit status: 0 done; 1 an error, said in one line, or a failed check; 2 a wrong command line; 130 Ctrl-C.
+    """
 
 
 def main() -> None:
-    """Entry point; a user's mistake is one line and exit status 2."""
-    try:
-        app(prog_name="vhm")
-    except UserError as error:
-        print(f"vhm: error: {error}", file=sys.stderr)
-        sys.exit(2)
+    """Entry point."""
+    app(prog_name="vhm")

@@ -1,7 +1,5 @@
 """``vhm align``: aligned articles across languages, from XL-Sum's files; see ``docs/align.md``."""
 
-import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,26 +7,20 @@ import typer
 
 from fairseq_vhm.align import settings as defaults
 from fairseq_vhm.align.settings import Embedding, Pairing, Searching, Splitting
-from fairseq_vhm.cli.options import DeviceName
+from fairseq_vhm.cli import options, score_options
+from fairseq_vhm.cli.options import RUN, choice, option
+from fairseq_vhm.cli.score_options import MODELS
+from fairseq_vhm.cli.terminal import present
 from preprocess.progress import show_progress
 
-_IN, _PAIRS, _SPLITS, _MODEL, _SEARCH, _RUN = "Articles", "Pairs", "Splits", "Embeddings", "Search", "Run"
+_IN, _PAIRS, _SPLITS, _SEARCH = "Articles", "Pairs", "Splits", "Search"
 
-
-def _choice(name: str, values: tuple[str, ...]) -> type[StrEnum]:
-    return StrEnum(name, {value: value for value in values})
-
-
-Match = _choice("Match", defaults.MATCHES)
-Conflict = _choice("Conflict", defaults.CONFLICTS)
-Precision = _choice("Precision", defaults.PRECISIONS)
-Index = _choice("Index", defaults.INDEXES)
-Form = _choice("Form", defaults.FORMS)
-OnError = _choice("OnError", defaults.ON_ERROR)
-
-
-def _option(panel: str, help_text: str, *names: str, **more: Any) -> typer.models.OptionInfo:
-    return typer.Option(*names, help=help_text, rich_help_panel=panel, **more)
+Match = choice("Match", defaults.MATCHES)
+Conflict = choice("Conflict", defaults.CONFLICTS)
+Precision = choice("Precision", defaults.PRECISIONS)
+Index = choice("Index", defaults.INDEXES)
+Form = choice("Form", defaults.FORMS)
+OnError = choice("OnError", defaults.ON_ERROR)
 
 
 _SHARED = "Least cosine of two pages that share an image or other identical content."
@@ -36,58 +28,66 @@ _SHARED = "Least cosine of two pages that share an image or other identical cont
 
 def command(
     inputs: Annotated[list[Path], typer.Argument(help="Files LANG_SPLIT.jsonl, or folders of them.")],
-    labse: Annotated[Path, _option(_MODEL, "Folder of LaBSE.")],
-    out: Annotated[Path, _option(_RUN, "Folder to make.")],
+    labse: Annotated[Path, option("Folder of LaBSE.", panel=MODELS)],
+    out: options.Out,
     lang: Annotated[
-        list[str] | None, _option(_IN, "Language of a file whose name does not tell.", metavar="FILE=CODE")
+        list[str] | None,
+        option("Language of a file whose name does not tell.", panel=_IN, metavar="FILE=CODE"),
     ] = None,
-    on_error: Annotated[OnError, _option(_IN, "What to do with wrong lines.")] = OnError.stop,
-    threshold: Annotated[float, _option(_PAIRS, "Least cosine of two summaries.")] = defaults.THRESHOLD,
-    shared_threshold: Annotated[float, _option(_PAIRS, _SHARED)] = defaults.SHARED_THRESHOLD,
+    on_error: Annotated[OnError, option("What to do with wrong lines.", panel=_IN)] = OnError.stop,
+    threshold: Annotated[float, option("Least cosine of two summaries.", panel=_PAIRS)] = defaults.THRESHOLD,
+    shared_threshold: Annotated[float, option(_SHARED, panel=_PAIRS)] = defaults.SHARED_THRESHOLD,
     match: Annotated[
-        Match, _option(_PAIRS, "Each is the other's nearest, or one is the other's.")
+        Match, option("Each is the other's nearest, or one is the other's.", panel=_PAIRS)
     ] = Match.mutual,
     induced: Annotated[
-        bool, _option(_PAIRS, "Also pairs that only a chain of pairs joins.", "--induced")
+        bool, option("Also pairs that only a chain of pairs joins.", "--induced", panel=_PAIRS)
     ] = False,
     induced_threshold: Annotated[
-        float, _option(_PAIRS, "Least cosine of these.")
+        float, option("Least cosine of these.", panel=_PAIRS)
     ] = defaults.INDUCED_THRESHOLD,
     largest_group: Annotated[
-        int, _option(_PAIRS, "Articles of a group beyond which it induces no pairs.")
+        int, option("Articles of a group beyond which it induces no pairs.", panel=_PAIRS)
     ] = defaults.LARGEST_GROUP,
     common_image: Annotated[
-        int, _option(_PAIRS, "Pages of one language beyond which an image is a logo, and ignored.")
+        int, option("Pages of one language beyond which an image is a logo, and ignored.", panel=_PAIRS)
     ] = defaults.COMMON_IMAGE,
     conflict: Annotated[
-        Conflict, _option(_SPLITS, "Articles whose own split is not that of the articles they are joined to.")
+        Conflict,
+        option("Articles whose own split is not that of the articles they are joined to.", panel=_SPLITS),
     ] = Conflict.drop,
-    valid_share: Annotated[float, _option(_SPLITS, "Of articles without a split.")] = defaults.VALID_SHARE,
-    test_share: Annotated[float, _option(_SPLITS, "Of articles without a split.")] = defaults.TEST_SHARE,
-    device: Annotated[DeviceName, _option(_MODEL, "Where the model runs.")] = DeviceName.auto,
-    batch_size: Annotated[int, _option(_MODEL, "Summaries at a time.")] = defaults.BATCH_SIZE,
-    shard: Annotated[int, _option(_MODEL, "Summaries embedded and kept at a time.")] = defaults.SHARD,
-    precision: Annotated[Precision, _option(_MODEL, "Of the vectors kept.")] = Precision.float32,
+    valid_share: Annotated[
+        float, option("Of articles without a split.", panel=_SPLITS)
+    ] = defaults.VALID_SHARE,
+    test_share: Annotated[float, option("Of articles without a split.", panel=_SPLITS)] = defaults.TEST_SHARE,
+    device: score_options.Device = score_options.DeviceName.auto,
+    batch_size: score_options.BatchSize = defaults.BATCH_SIZE,
+    shard: Annotated[int, option("Summaries embedded and kept at a time.", panel=MODELS)] = defaults.SHARD,
+    precision: Annotated[Precision, option("Of the vectors kept.", panel=MODELS)] = Precision.float32,
     cache: Annotated[
-        Path | None, _option(_MODEL, "Folder that keeps embeddings and searches (default: OUT.cache).")
+        Path | None, option("Folder that keeps embeddings and searches (default: OUT.cache).", panel=MODELS)
     ] = None,
-    index: Annotated[Index, _option(_SEARCH, "Compare all, or within FAISS's IVF lists.")] = Index.exact,
-    nlist: Annotated[int, _option(_SEARCH, "Lists of ivf; 0: 4 x the root of the summaries.")] = 0,
-    nprobe: Annotated[int, _option(_SEARCH, "Lists that ivf looks into.")] = defaults.PROBES,
+    index: Annotated[Index, option("Compare all, or within FAISS's IVF lists.", panel=_SEARCH)] = Index.exact,
+    nlist: Annotated[int, option("Lists of ivf; 0: 4 x the root of the summaries.", panel=_SEARCH)] = 0,
+    nprobe: Annotated[int, option("Lists that ivf looks into.", panel=_SEARCH)] = defaults.PROBES,
     form: Annotated[
-        Form, _option(_RUN, "Pairs with their texts, as CrossSum has them, or an index only.")
+        Form, option("Pairs with their texts, as CrossSum has them, or an index only.", panel=RUN)
     ] = Form.text,
-    own: Annotated[bool, _option(_RUN, "Also each article with its own summary.")] = True,
+    own: Annotated[bool, option("Also each article with its own summary.", panel=RUN)] = True,
     ray: Annotated[
-        str | None, _option(_RUN, "Work on a Ray cluster: its address, or local.", metavar="ADDRESS")
+        str | None, option("Work on a Ray cluster: its address, or local.", panel=RUN, metavar="ADDRESS")
     ] = None,
-    overwrite: Annotated[bool, _option(_RUN, "Replace an earlier run's OUT.", "--overwrite")] = False,
-    quiet: Annotated[bool, _option(_RUN, "No progress.", "--quiet")] = False,
-    as_json: Annotated[bool, _option(_RUN, "Print the report as JSON.", "--json")] = False,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
     """Find articles of several languages that tell the same story, and split them without leaks.
 
-    A stopped run goes on when the command is repeated. Example: vhm align XLSUM --labse LaBSE --out aligned
+    A stopped run goes on when the command is repeated.
+
+    Examples:
+        vhm align XLSUM --labse LaBSE --out aligned
+        vhm align english_train.jsonl news.jsonl --lang news.jsonl=bn --labse LaBSE --out aligned --induced
     """
     from fairseq_vhm.align.files import parse_languages
     from fairseq_vhm.align.run import Request, align
@@ -112,8 +112,6 @@ def command(
     )
     with show_progress(quiet) as progress:
         report = align(request, progress)
-    if as_json:
-        print(json.dumps(report.as_json(), ensure_ascii=False, indent=2))
-        return
-    print("\n\n".join(table.plain() for table in report.tables()[:2]))
-    print(f"\n{out}: pairs.tsv, splits.tsv, report.md" + (", pairs/" if form == Form.text else ""))
+    tables = "\n\n".join(table.plain() for table in report.tables()[:2])
+    files = f"{out}: pairs.tsv, splits.tsv, report.md" + (", pairs/" if form == Form.text else "")
+    present(report.as_json(), f"{tables}\n\n{files}", json)

@@ -1,63 +1,70 @@
 """``vhm convert``: checkpoints of VHM's released code and mT5s of HuggingFace's, to and fro."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fairseq_vhm.cli import options
+from fairseq_vhm.cli.options import choice, option
+from fairseq_vhm.cli.terminal import present
 from fairseq_vhm.errors import UserError
 
 _RELEASED, _HUGGINGFACE = "A checkpoint of the released code", "An mT5 (--arch hf_mt5)"
-
-
-def _option(panel: str, text: str, *names: str) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel)
+FairseqTask = choice("FairseqTask", ("cross_lingual_summarization", "many_to_many_summarization"))
 
 
 def command(
     source: Annotated[
         Path,
         typer.Argument(
-            help="checkpoint-step-NUMBER of the released code; a checkpoint of hf_mt5 (--to-hf); a folder of "
-            "HuggingFace's (--from-hf)"
+            help="A checkpoint-step-NUMBER of the released code; a checkpoint of hf_mt5 (--to-hf); a folder "
+            "of HuggingFace's (--from-hf)."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="folder to make")],
+    out: options.Out,
     vocab: Annotated[
         list[Path] | None,
-        _option(_RELEASED, "its vocabulary file; twice: of source and target, which must be equal"),
+        option("Its vocabulary file; twice: of source and target, which must be equal.", panel=_RELEASED),
     ] = None,
-    source_lang: Annotated[str | None, _option(_RELEASED, "language of the documents")] = None,
-    target_lang: Annotated[str | None, _option(_RELEASED, "language of the summaries")] = None,
+    source_lang: Annotated[str | None, option("Language of the documents.", panel=_RELEASED)] = None,
+    target_lang: Annotated[str | None, option("Language of the summaries.", panel=_RELEASED)] = None,
     without_latents: Annotated[
         bool,
-        _option(
-            _RELEASED, "leave latents and Eq. 8 out, as the released beam search does", "--without-latents"
+        option(
+            "Leave latents and Eq. 8 out, as the released beam search does.",
+            "--without-latents",
+            panel=_RELEASED,
         ),
     ] = False,
     to_hf: Annotated[
-        bool, _option(_HUGGINGFACE, "write a folder that HuggingFace loads", "--to-hf")
+        bool, option("Write a folder that HuggingFace loads.", "--to-hf", panel=_HUGGINGFACE)
     ] = False,
     tokenizer: Annotated[
-        Path | None, _option(_HUGGINGFACE, "folder of its tokenizer (where the run began, if that is there)")
+        Path | None,
+        option("Folder of its tokenizer; else where the run began, if that is there.", panel=_HUGGINGFACE),
     ] = None,
     from_hf: Annotated[
-        bool, _option(_HUGGINGFACE, "write OUT/checkpoint.pt, for fairseq-generate", "--from-hf")
+        bool, option("Write OUT/checkpoint.pt, for fairseq-generate.", "--from-hf", panel=_HUGGINGFACE)
     ] = False,
     data: Annotated[
-        Path | None, _option(_HUGGINGFACE, "DATA to use it with, prepared with its vocabulary")
+        Path | None, option("DATA to use it with, prepared with its vocabulary.", panel=_HUGGINGFACE)
     ] = None,
     task: Annotated[
-        str | None, _option(_HUGGINGFACE, "task to use it for (many_to_many_summarization)")
+        FairseqTask | None,
+        option("Task to use it for; else many_to_many_summarization.", panel=_HUGGINGFACE),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print what was converted as JSON")] = False,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
     """Convert a checkpoint of the released code (XL2248/VHM) so that fairseq decodes with it, or an mT5.
 
-    Example: vhm convert zhen/checkpoint-step-400000 --vocab vocab.shared.zhen.txt --source-lang zh
-    --target-lang en --out converted
+    Examples:
+        vhm convert zhen/checkpoint-step-400000 --vocab vocab.shared.zhen.txt \\
+            --source-lang zh --target-lang en --out converted
+        vhm convert RUN/checkpoint_best.pt --to-hf --tokenizer MT5 --out FOLDER
+        vhm convert MT5 --from-hf --data DATA --out RUN0
     """
     import fairseq_vhm
 
@@ -73,13 +80,15 @@ def command(
         report = _convert_mt5(source, out, tokenizer if to_hf else None, data, task)
     else:
         report = _convert_released(source, out, vocab, source_lang, target_lang, not without_latents)
-    if as_json:
-        print(json.dumps(report, ensure_ascii=False, indent=2))
-        return
-    print(f"{out}: {report['parameters']:,} parameters")
+    present(report, _as_text(report, out), json)
+
+
+def _as_text(report: dict, out: Path) -> str:
+    lines = [f"{out}: {report['parameters']:,} parameters"]
     for name, value in report.items():
         if name not in ("parameters", "checkpoint", "folder", "flags"):
-            print(f"  {name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+            lines.append(f"  {name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    return "\n".join(lines)
 
 
 def _check_flags(kinds: dict, of_released: dict, to_hf: dict, from_hf: dict) -> None:

@@ -1,25 +1,24 @@
 """``vhm human-eval``: blinded sheets for annotators, and what they say; see ``docs/human_eval.md``."""
 
-import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
-from fairseq_vhm.files import check_folder, write_json, write_text
+from fairseq_vhm.cli import options
+from fairseq_vhm.cli import score_options as scores
+from fairseq_vhm.cli.commands import Group
+from fairseq_vhm.cli.options import option
+from fairseq_vhm.cli.terminal import present, say, warn
+from fairseq_vhm.files import check_folder, write_text
 from fairseq_vhm.human_eval.display import as_json, tables
 from fairseq_vhm.human_eval.key import read_key
 from fairseq_vhm.human_eval.ratings import read_all
 from fairseq_vhm.human_eval.results import evaluate
 from fairseq_vhm.human_eval.sheet import Settings, make_sheets
 from fairseq_vhm.metrics import significance
-from fairseq_vhm.metrics.outputs import PostProcess
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
-
-PostProcessing = StrEnum("PostProcessing", {name: name for name in get_args(PostProcess)})
-Correcting = StrEnum("Correcting", {name: name for name in get_args(significance.Correction)})
+app = Group()
 
 
 @app.callback()
@@ -31,74 +30,78 @@ def human_eval() -> None:
 def sheet(
     hyp: Annotated[
         list[str],
-        typer.Option(metavar="[NAME=]FILE", help="A system's outputs: lines or a log; once for each."),
+        option("A system's outputs: lines or a log; once for each.", metavar="[NAME=]FILE"),
     ],
-    lang: Annotated[str, typer.Option(help="Language of outputs and reference: en, zh, zh_CN, ...")],
-    out: Annotated[Path, typer.Option(help="Folder to make: pages and key.json.")],
-    src: Annotated[Path | None, typer.Option(help="Sources, shown to annotators: plain lines.")] = None,
-    ref: Annotated[
-        Path | None, typer.Option(help="References, shown to annotators: lines or .jsonl.")
+    lang: Annotated[str, option("Language of outputs and reference: en, zh, zh_CN, ...")],
+    out: options.Out,
+    src: Annotated[Path | None, option("Sources, shown to annotators: plain lines.")] = None,
+    ref: Annotated[Path | None, option("References, shown to annotators: lines or .jsonl.")] = None,
+    src_lang: Annotated[
+        str | None, option("Language of the documents.", "--source-lang", "--src-lang")
     ] = None,
-    src_lang: Annotated[str | None, typer.Option(help="Language of the sources.")] = None,
-    samples: Annotated[int, typer.Option(help="How many samples to draw.")] = Settings.samples,
-    seed: Annotated[int, typer.Option(help="Of the draw and the orders.")] = Settings.seed,
+    samples: Annotated[int, option("How many samples to draw.")] = Settings.samples,
+    seed: options.Seed = Settings.seed,
     annotators: Annotated[
-        str, typer.Option(help="Their number, or their names with commas between them.")
+        str, option("Their number, or their names with commas between them.")
     ] = Settings.annotators,
     post_process: Annotated[
-        list[PostProcessing] | None,
-        typer.Option(help="How pieces are joined to words: once for all systems, or once for each."),
+        list[scores.PostProcessing] | None,
+        option("How pieces are joined to words: once for all systems, or once for each."),
     ] = None,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
     """Draw samples, blind and shuffle the systems, write a page for each annotator and the key.
 
-    Example: vhm human-eval sheet --hyp VHM=vhm.log --hyp MS-CLS=ms_cls.log --src test.en --src-lang en
-    --lang zh --out study
+    Examples:
+        vhm human-eval sheet --hyp VHM=vhm.log --hyp MS-CLS=ms_cls.log --lang zh \\
+            --src test.en --source-lang en --out study
     """
     processes = [each.value for each in post_process or ()]
     settings = Settings(hyp, lang, src, ref, src_lang, samples, seed, annotators, processes)
     made = make_sheets(settings, out)
     for finding in made.findings:
-        print(f"vhm: {finding}", file=sys.stderr)
-    for path in made.written:
-        print(f"{path}: send to its annotator")
-    for path in made.kept:
-        print(f"{path}: was there, left as it is")
-    print(f"{made.key_path}: keep it; it says which system is which")
+        say(finding)
+    lines = [f"{path}: send to its annotator" for path in made.written]
+    lines += [f"{path}: was there, left as it is" for path in made.kept]
+    lines.append(f"{made.key_path}: keep it; it says which system is which")
+    document = {"pages": [str(p) for p in made.written], "kept": [str(p) for p in made.kept]}
+    present(document | {"key": str(made.key_path)}, "\n".join(lines), json)
 
 
 @app.command()
 def results(
     ratings: Annotated[list[Path], typer.Argument(help="What the annotators exported, a file each.")],
-    key: Annotated[Path, typer.Option(help="key.json of the study.")],
+    key: Annotated[Path, option("key.json of the study.")],
     baseline: Annotated[
-        str | None, typer.Option(help="System that the others are tested against; else the first.")
+        str | None, option("System that the others are tested against; else the first.")
     ] = None,
-    alpha: Annotated[float, typer.Option(help="Level of tests and intervals.")] = significance.ALPHA,
-    correction: Annotated[
-        Correcting, typer.Option(help="For several comparisons on a criterion.")
-    ] = Correcting(significance.CORRECTION),
+    alpha: scores.Alpha = significance.ALPHA,
+    correction: scores.Correcting = scores.Corrected(significance.CORRECTION),
     lenient: Annotated[
         bool,
-        typer.Option("--lenient", help="Take incomplete and edited files, and count what is left out."),
+        option("Take incomplete and edited files, and count what is left out.", "--lenient"),
     ] = False,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the tables to this file.")] = None,
-    latex: Annotated[Path | None, typer.Option(help="Write the tables to this file.")] = None,
+    markdown: Annotated[Path | None, option("Write the tables to this file.")] = None,
+    latex: options.Latex = None,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
-    """Averages of the systems, tests between them, and agreement among annotators."""
-    for flag, path in (("--json", json), ("--markdown", markdown), ("--latex", latex)):
+    """Averages of the systems, tests between them, and agreement among annotators.
+
+    Examples:
+        vhm human-eval results --key study/key.json ratings-1.json ratings-2.json --latex table.tex
+    """
+    for flag, path in (("--markdown", markdown), ("--latex", latex)):
         if path is not None:
             check_folder(path, flag)
     settings = significance.Settings(correction=correction.value, alpha=alpha)
     study = read_key(key)
     found = evaluate(read_all(ratings, study, lenient), study, baseline, settings)
     shown = tables(found)
-    print("\n\n".join(f"{table.title}\n{table.plain()}" for table in shown))
     for finding in found.findings:
-        print(f"vhm: warning: {finding}", file=sys.stderr)
-    if json is not None:
-        write_json(json, as_json(found))
+        warn(finding)
+    present(as_json(found), "\n\n".join(f"{table.title}\n{table.plain()}" for table in shown), json)
     if markdown is not None:
         write_text(markdown, "\n\n".join(table.markdown() for table in shown) + "\n")
     if latex is not None:

@@ -1,43 +1,52 @@
-"""Options that several subcommands share, each with one wording."""
+"""Options that several subcommands share, each with one name and one wording; of scoring: ``score_options``.
+
+Nothing beyond typer is imported: ``vhm doctor`` needs these where packages are missing.
+"""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated
 
 import typer
 
-from fairseq_vhm.metrics.outputs import PostProcess
-from fairseq_vhm.metrics.rouge import MultiReference
-from fairseq_vhm.text.pretrained import DEVICES
+from fairseq_vhm.cli.terminal import STDOUT
+from fairseq_vhm.files import check_folder
+from fairseq_vhm.names import TASKS
 
-PostProcessing = StrEnum("PostProcessing", {name: name for name in get_args(PostProcess)})
-Several = StrEnum("Several", {name: name for name in get_args(MultiReference)})
-DeviceName = StrEnum("DeviceName", {name: name for name in DEVICES})
-
-References = Annotated[list[Path], typer.Option(help="References: lines or .jsonl; may be repeated.")]
-Language = Annotated[str, typer.Option(help="Language of both: en, zh, de, zh_CN, en_sum, ...")]
-Joining = Annotated[PostProcessing, typer.Option(help="How pieces of the outputs are joined to words.")]
-Swapping = Annotated[
-    bool, typer.Option("--swap-roles", help="ROUGE with output and reference exchanged.")
-]
-Combining = Annotated[Several, typer.Option(help="Of several references, the best or their mean.")]
-Official = Annotated[bool, typer.Option("--official", help="ROUGE by the Perl script ROUGE-1.5.5.")]
-Sources = Annotated[Path | None, typer.Option(help="Sources, a line each; for copy.")]
-Json = Annotated[Path | None, typer.Option(help="Write all figures to this file.")]
-
-MODELS = "Models of metrics"
+RUN = "Run"
 
 
-def _model(text: str) -> Any:
-    return typer.Option(help=text, rich_help_panel=MODELS)
+def option(text: str, *names: str, panel: str | None = None, **more) -> typer.models.OptionInfo:
+    """An option with its help, in a panel of the help page."""
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
-Encoder = Annotated[
-    Path | None, _model("Folder of a BERT-like encoder; for bertscore and moverscore.")
-]
-EncoderLayer = Annotated[int | None, _model("Its layer; else what each metric takes.")]
-Labse = Annotated[Path | None, _model("Folder of LaBSE; for lase.")]
-Lid = Annotated[Path | None, _model("fastText's lid.176.bin; for lase and offtarget.")]
-Device = Annotated[DeviceName, _model("Where models run.")]
-BatchSize = Annotated[int, _model("Texts at a time.")]
-Cache = Annotated[Path | None, _model("Folder that keeps sentence embeddings between runs.")]
+def choice(name: str, values: tuple[str, ...]) -> type[StrEnum]:
+    """A type of options that are one of ``values``, which shells then complete."""
+    return StrEnum(name, {value: value for value in values})
+
+
+TaskName = choice("TaskName", TASKS)
+
+# ---- of every subcommand -----------------------------------------------------------------------
+
+
+def _checked(path: Path | None) -> Path | None:
+    if path is not None and str(path) != STDOUT:
+        check_folder(path, "--json")
+    return path
+
+
+_JSON = "Print the result as JSON and nothing else, or write it to FILE.json beside what is printed."
+Json = Annotated[Path | None, option(_JSON, "--json", metavar="[FILE.json]", panel=RUN, callback=_checked)]
+Quiet = Annotated[bool, option("No progress and no remarks; warnings stay.", "--quiet", "-q", panel=RUN)]
+
+# ---- what is made, and from what ---------------------------------------------------------------
+
+Out = Annotated[Path, option("Folder to make.", "--out")]
+Overwrite = Annotated[bool, option("Replace what an earlier run made.", "--overwrite", panel=RUN)]
+Workers = Annotated[int, option("Processes.", min=1, panel=RUN)]
+Seed = Annotated[int, option("Seed of what is drawn at random.")]
+SourceLang = Annotated[str, option("Language of the documents.")]
+TargetLang = Annotated[str, option("Language of the summaries.")]
+Latex = Annotated[Path | None, option("Write the tables to this file.")]

@@ -1,13 +1,16 @@
 """``vhm pipeline``: translate then summarise, summarise then translate, with any two models."""
 
-import json
 import logging
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fairseq_vhm.cli import options
+from fairseq_vhm.cli.commands import EXAMPLES, Group
+from fairseq_vhm.cli.options import RUN, TaskName, choice, option
+from fairseq_vhm.cli.score_options import Device, DeviceName
+from fairseq_vhm.cli.terminal import present
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.pipeline.segmentation import KINDS, OWN
 from fairseq_vhm.pipeline.settings import (
@@ -20,62 +23,47 @@ from fairseq_vhm.pipeline.settings import (
     PipelineSettings,
     Search,
 )
+from fairseq_vhm.text.pretrained import choose_device
 from preprocess.progress import show_progress
 
-app = typer.Typer(no_args_is_help=True)
+app = Group()
 
-_TEXT, _MT, _MS, _SEARCH, _RUN = "Texts", "Translator", "Summarizer", "Search", "Run"
+_TEXT, _MT, _MS, _SEARCH = "Texts", "Translator", "Summarizer", "Search"
 _GEN_ARGS = (
     "Further settings of its search by fairseq's names, such as '{\"max_len_b\": 60}', or for a folder by"
     " transformers', such as '{\"max_length\": 60}'."
 )
 _MODEL = "Checkpoint of fairseq (several joined by : are an ensemble), or the folder of a HuggingFace model"
 _DATA = "The folder that a checkpoint of fairseq was trained on."
-_TRANSLATE_FIRST = "translate-then-summarize"
+_TRANSLATE_FIRST, _SUMMARIZE_FIRST = "translate-then-summarize", "summarize-then-translate"
 
 
-class Task(StrEnum):
-    """What a checkpoint of cross_lingual_summarization is to do."""
+Summarizer = choice("Summarizer", ("lexrank",))
 
-    CLS, MT, MS = "cls", "mt", "ms"
-
-
-class Summarizer(StrEnum):
-    """A summarizer that needs no checkpoint."""
-
-    LEXRANK = "lexrank"
-
-
-def _option(panel: str, help_text: str, **more: Any) -> typer.models.OptionInfo:
-    return typer.Option(help=help_text, rich_help_panel=panel, **more)
-
-
-Input = Annotated[str, _option(_TEXT, "Documents, one a line; - for stdin.", metavar="FILE")]
-Out = Annotated[Path, _option(_TEXT, "Folder for summaries.txt, the intermediate text and report.json.")]
-SourceLang = Annotated[str, _option(_TEXT, "Language of the documents.")]
-TargetLang = Annotated[str, _option(_TEXT, "Language of the summaries.")]
-Mt = Annotated[str, _option(_MT, f"{_MODEL}.", metavar="PATH")]
-MtData = Annotated[Path | None, _option(_MT, _DATA)]
-MtTask = Annotated[Task, _option(_MT, "What a checkpoint of several tasks is to do.")]
-MtSegmentation = Annotated[str, _option(_MT, f"{KINDS}.", metavar="KIND")]
-MtGenArgs = Annotated[str | None, _option(_MT, _GEN_ARGS, metavar="JSON")]
-Kind = Annotated[Summarizer | None, _option(_MS, "A summarizer without a checkpoint.")]
-Sentences = Annotated[int, _option(_MS, "Sentences that lexrank takes.", min=1)]
-Ms = Annotated[str | None, _option(_MS, f"{_MODEL}; in place of --summarizer.", metavar="PATH")]
-MsData = Annotated[Path | None, _option(_MS, _DATA)]
-MsTask = Annotated[Task, _option(_MS, "What a checkpoint of several tasks is to do.")]
-MsSegmentation = Annotated[str, _option(_MS, f"{KINDS}.", metavar="KIND")]
-MsGenArgs = Annotated[str | None, _option(_MS, _GEN_ARGS, metavar="JSON")]
-Beam = Annotated[int, _option(_SEARCH, "Beam size.", min=1)]
-Lenpen = Annotated[float, _option(_SEARCH, "Length penalty: scores are divided by length ** this.")]
-MaxTokens = Annotated[int, _option(_SEARCH, "Source tokens in a batch; a longer text goes alone.", min=1)]
-MaxSource = Annotated[int, _option(_SEARCH, "Input tokens that a HuggingFace model reads at most.", min=8)]
-Chunk = Annotated[int, _option(_RUN, "Documents that are finished and kept at a time.", min=1)]
-Cpu = Annotated[bool, _option(_RUN, "Use no GPU.")]
-Fp16 = Annotated[bool, _option(_RUN, "Half precision.")]
-Overwrite = Annotated[bool, _option(_RUN, "Begin anew, whatever OUT holds of an earlier run.")]
-Quiet = Annotated[bool, _option(_RUN, "No progress.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.", rich_help_panel=_RUN)]
+Input = Annotated[str, option("Documents, one a line; - for stdin.", metavar="FILE", panel=_TEXT)]
+Mt = Annotated[str, option(f"{_MODEL}.", metavar="PATH", panel=_MT)]
+MtData = Annotated[Path | None, option(_DATA, panel=_MT)]
+MtTask = Annotated[TaskName, option("What a checkpoint of several tasks is to do.", panel=_MT)]
+MtSegmentation = Annotated[str, option(f"{KINDS}.", metavar="KIND", panel=_MT)]
+MtGenArgs = Annotated[str | None, option(_GEN_ARGS, metavar="JSON", panel=_MT)]
+Kind = Annotated[Summarizer | None, option("A summarizer without a checkpoint.", panel=_MS)]
+Sentences = Annotated[int, option("Sentences that lexrank takes.", min=1, panel=_MS)]
+Ms = Annotated[str | None, option(f"{_MODEL}; in place of --summarizer.", metavar="PATH", panel=_MS)]
+MsData = Annotated[Path | None, option(_DATA, panel=_MS)]
+MsTask = Annotated[TaskName, option("What a checkpoint of several tasks is to do.", panel=_MS)]
+MsSegmentation = Annotated[str, option(f"{KINDS}.", metavar="KIND", panel=_MS)]
+MsGenArgs = Annotated[str | None, option(_GEN_ARGS, metavar="JSON", panel=_MS)]
+Beam = Annotated[int, option("Beam size.", min=1, panel=_SEARCH)]
+Lenpen = Annotated[float, option("Length penalty: scores are divided by length ** this.", panel=_SEARCH)]
+MaxTokens = Annotated[
+    int, option("Source tokens in a batch; a longer text goes alone.", min=1, panel=_SEARCH)
+]
+MaxSource = Annotated[
+    int, option("Input tokens that a HuggingFace model reads at most.", min=8, panel=_SEARCH)
+]
+Chunk = Annotated[int, option("Documents that are finished and kept at a time.", min=1, panel=RUN)]
+Cpu = Annotated[bool, option("The same as --device cpu, by fairseq's name.", "--cpu", panel=RUN)]
+Fp16 = Annotated[bool, option("Half precision.", "--fp16", panel=RUN)]
 
 
 @app.callback()
@@ -86,24 +74,34 @@ def pipeline() -> None:
     """
 
 
-@app.command("summarize-then-translate", help="Summarise each document, then translate the summary.")
-@app.command(_TRANSLATE_FIRST, help="Translate each document, then summarise the translation.")
+def _help(what: str, name: str) -> str:
+    example = f"vhm pipeline {name} --input test.en --source-lang en --target-lang zh --out getran"
+    models = "--mt mt/checkpoint_best.pt --mt-data DATA --summarizer lexrank"
+    return f"{what}{EXAMPLES}    {example} \\\n        {models}"
+
+
+@app.command(
+    _SUMMARIZE_FIRST, help=_help("Summarise each document, then translate the summary.", _SUMMARIZE_FIRST)
+)
+@app.command(
+    _TRANSLATE_FIRST, help=_help("Translate each document, then summarise the translation.", _TRANSLATE_FIRST)
+)
 def two_steps(
     ctx: typer.Context,
     input: Input,
-    out: Out,
-    source_lang: SourceLang,
-    target_lang: TargetLang,
+    out: options.Out,
+    source_lang: options.SourceLang,
+    target_lang: options.TargetLang,
     mt: Mt,
     mt_data: MtData = None,
-    mt_task: MtTask = Task.MT,
+    mt_task: MtTask = TaskName.mt,
     mt_segmentation: MtSegmentation = OWN,
     mt_gen_args: MtGenArgs = None,
     summarizer: Kind = None,
     sentences: Sentences = SENTENCES,
     ms: Ms = None,
     ms_data: MsData = None,
-    ms_task: MsTask = Task.MS,
+    ms_task: MsTask = TaskName.ms,
     ms_segmentation: MsSegmentation = OWN,
     ms_gen_args: MsGenArgs = None,
     beam: Beam = BEAM,
@@ -111,16 +109,19 @@ def two_steps(
     max_source: MaxSource = MAX_SOURCE,
     max_tokens: MaxTokens = MAX_TOKENS,
     chunk: Chunk = CHUNK,
+    device: Device = DeviceName.auto,
     cpu: Cpu = False,
     fp16: Fp16 = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
     if (summarizer is None) == (ms is None):
         raise UserError("give either --summarizer lexrank or a checkpoint with --ms")
     _prepare_fairseq()
-    search = Search(beam, lenpen, max_source, max_tokens, cpu, fp16)
+    choose_device(device.value)  # refuses a GPU that is not there
+    on_cpu = cpu or device == DeviceName.cpu
+    search = Search(beam, lenpen, max_source, max_tokens, on_cpu, fp16)
     translator = search.settings_of("mt", mt, mt_data, str(mt_task), mt_segmentation, mt_gen_args)
     summarizing = None
     if ms is not None:
@@ -136,7 +137,7 @@ def two_steps(
         sentences=sentences,
         chunk=chunk,
     )
-    _run(settings, overwrite, quiet, as_json)
+    _run(settings, overwrite, quiet, json)
 
 
 def _prepare_fairseq() -> None:
@@ -147,14 +148,11 @@ def _prepare_fairseq() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)  # every chunk would log its batches
 
 
-def _run(settings: PipelineSettings, overwrite: bool, quiet: bool, as_json: bool) -> None:
+def _run(settings: PipelineSettings, overwrite: bool, quiet: bool, json: Path | None) -> None:
     from fairseq_vhm.pipeline.run import run_pipeline
 
     with show_progress(quiet) as progress:
         report, is_new = run_pipeline(settings, overwrite, progress)
-    if as_json:
-        print(json.dumps(report, ensure_ascii=False, indent=2))
-        return
-    print(f"{settings.out}: {', '.join(report['files'])}" + ("" if is_new else " (done already)"))
-    for name, count in report["counts"].items():
-        print(f"  {name}: {count:,}")
+    lines = [f"{settings.out}: {', '.join(report['files'])}" + ("" if is_new else " (done already)")]
+    lines += [f"  {name}: {count:,}" for name, count in report["counts"].items()]
+    present(report, "\n".join(lines), json)

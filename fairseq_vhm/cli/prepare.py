@@ -1,39 +1,50 @@
 """``vhm prepare``: raw corpora to prepared folders."""
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fairseq_vhm.cli import options
+from fairseq_vhm.cli.commands import Group
+from fairseq_vhm.cli.options import choice, option
+from fairseq_vhm.cli.terminal import present
 from fairseq_vhm.files import check_folder, write_text
 from fairseq_vhm.text.lexicon import lexicon_text
+from fairseq_vhm.text.words import CHINESE_WORDS
+from preprocess.collect import DEDUP
 from preprocess.crosssum.inputs import find_inputs
 from preprocess.crosssum.prepare import prepare_crosssum
-from preprocess.crosssum.settings import CrossSumSettings
+from preprocess.crosssum.settings import LEAKS, CrossSumSettings
 from preprocess.crosssum.summary import print_corpus
 from preprocess.encoding import available_cores
 from preprocess.lexicon import LexiconInputs, LexiconSettings, prepare_lexicon
 from preprocess.progress import show_progress
 from preprocess.readers import READERS, ReaderOptions
-from preprocess.settings import TrioSettings
+from preprocess.records import ON_ERROR
+from preprocess.settings import SEGMENTATIONS, TrioSettings
 from preprocess.summary import print_lexicon, print_summary
 from preprocess.symbols import write_symbols
 from preprocess.trio import prepare_trio
 
-app = typer.Typer(no_args_is_help=True)
+app = Group()
 
 _FORMATS = ", ".join(READERS)
-_CORPUS, _SEGMENTATION, _CHECKS, _RUN = "Corpora", "Segmentation", "Checks", "Run"
+_CORPUS, _SEGMENTATION, _CHECKS = "Corpora", "Segmentation", "Checks"
 _TEXT, _KEPT = "Parallel text and its alignments", "What is kept"
 
 
-def _option(help_text: str, panel: str, *names: str, **more: Any) -> typer.models.OptionInfo:
-    return typer.Option(*names, help=help_text, rich_help_panel=panel, **more)
+Segmentation = choice("Segmentation", SEGMENTATIONS)
+ChineseWords = choice("ChineseWords", CHINESE_WORDS)
+OnError = choice("OnError", ON_ERROR)
+Dedup = choice("Dedup", DEDUP)
+Leaks = choice("Leaks", LEAKS)
+Split = choice("Split", ("train", "valid", "test"))
 
 
 def _spec(help_text: str) -> typer.models.OptionInfo:
-    return _option(help_text, _CORPUS, metavar="FORMAT:PATH")
+    return option(help_text, panel=_CORPUS, metavar="FORMAT:PATH")
 
 
 @app.callback()
@@ -44,8 +55,8 @@ def prepare() -> None:
 @app.command()
 def trio(
     out: Annotated[Path, typer.Argument(help="The folder to make.")],
-    source_lang: Annotated[str, _option("Language of the documents.", _CORPUS)],
-    target_lang: Annotated[str, _option("Language of the summaries.", _CORPUS)],
+    source_lang: options.SourceLang,
+    target_lang: options.TargetLang,
     cls: Annotated[str, _spec(f"Cross-lingual pairs; FORMAT is one of {_FORMATS}.")],
     mt: Annotated[str | None, _spec("Translations.")] = None,
     ms: Annotated[str | None, _spec("Documents with summaries in their own language.")] = None,
@@ -56,58 +67,65 @@ def trio(
     ms_valid: Annotated[str | None, _spec("MS validation part, if apart.")] = None,
     ms_test: Annotated[str | None, _spec("MS test part, if apart.")] = None,
     hold_out: Annotated[
-        int, _option("Draw N training pairs for each part that a corpus lacks.", _CORPUS)
+        int, option("Draw N training pairs for each part that a corpus lacks.", panel=_CORPUS)
     ] = TrioSettings.hold_out,
     ncls_articles: Annotated[
-        str | None, _option("LCSTS PART_I.txt, where Zh2EnSum's documents are.", _CORPUS)
+        str | None, option("LCSTS PART_I.txt, where Zh2EnSum's documents are.", panel=_CORPUS)
     ] = ReaderOptions.ncls_articles,
     ignore_tag: Annotated[
-        list[str] | None, _option("Tag of a block format to pass over; may repeat.", _CORPUS)
+        list[str] | None, option("Tag of a block format to pass over; may repeat.", panel=_CORPUS)
     ] = None,
     lcsts_min_label: Annotated[
-        int, _option("Lowest human label of LCSTS pairs to keep.", _CORPUS)
+        int, option("Lowest human label of LCSTS pairs to keep.", panel=_CORPUS)
     ] = ReaderOptions.lcsts_min_label,
     segmentation: Annotated[
-        str, _option("subword (SentencePiece, joined) or word.", _SEGMENTATION)
-    ] = TrioSettings.segmentation,
+        Segmentation, option("subword is SentencePiece, joined.", panel=_SEGMENTATION)
+    ] = Segmentation(TrioSettings.segmentation),
     vocab_size: Annotated[
-        int, _option("SentencePiece pieces, or words of the dictionary.", _SEGMENTATION)
+        int, option("SentencePiece pieces, or words of the dictionary.", panel=_SEGMENTATION)
     ] = TrioSettings.vocab_size,
     character_coverage: Annotated[
-        float, _option("Share of all characters that pieces cover.", _SEGMENTATION)
+        float, option("Share of all characters that pieces cover.", panel=_SEGMENTATION)
     ] = TrioSettings.character_coverage,
     spm_sample_mib: Annotated[
-        int, _option("Train SentencePiece on a sample of about this size.", _SEGMENTATION)
+        int, option("Train SentencePiece on a sample of about this size.", panel=_SEGMENTATION)
     ] = TrioSettings.spm_sample_mib,
     spm_model: Annotated[
-        str | None, _option("Use this SentencePiece model.", _SEGMENTATION)
+        str | None, option("Use this SentencePiece model.", "--spm", "--spm-model", panel=_SEGMENTATION)
     ] = TrioSettings.spm_model,
     dictionary: Annotated[
-        str | None, _option("Use this fairseq dictionary.", _SEGMENTATION, "--dict")
+        str | None, option("Use this fairseq dictionary.", "--dict", panel=_SEGMENTATION)
     ] = TrioSettings.dictionary,
-    chinese_words: Annotated[
-        str, _option("Chinese words: jieba or char.", _SEGMENTATION)
-    ] = TrioSettings.chinese_words,
-    lowercase: Annotated[bool, _option("Lower-case both sides.", _SEGMENTATION)] = TrioSettings.lowercase,
+    chinese_words: Annotated[ChineseWords, option("Chinese words.", panel=_SEGMENTATION)] = ChineseWords(
+        TrioSettings.chinese_words
+    ),
+    lowercase: Annotated[
+        bool, option("Lower-case the texts first.", "--lowercase", panel=_SEGMENTATION)
+    ] = TrioSettings.lowercase,
     max_source_length: Annotated[
-        int, _option("Cut sources to this many symbols; 0: never.", _SEGMENTATION)
+        int, option("Cut sources to this many symbols; 0: never.", panel=_SEGMENTATION)
     ] = TrioSettings.max_source_length,
     max_target_length: Annotated[
-        int, _option("Cut training targets to this many symbols; 0: never.", _SEGMENTATION)
+        int, option("Cut training targets to this many symbols; 0: never.", panel=_SEGMENTATION)
     ] = TrioSettings.max_target_length,
-    on_error: Annotated[
-        str, _option("What to do with a bad text: stop or drop.", _CHECKS)
-    ] = TrioSettings.on_error,
+    on_error: Annotated[OnError, option("What to do with a bad text.", panel=_CHECKS)] = OnError(
+        TrioSettings.on_error
+    ),
     dedup: Annotated[
-        str, _option("Training pairs that are also held out: report or drop.", _CHECKS)
-    ] = TrioSettings.dedup,
-    seed: Annotated[int, _option("Seed of samples and draws.", _RUN)] = TrioSettings.seed,
-    workers: Annotated[int, _option("Processes.", _RUN, min=1)] = available_cores(),
-    overwrite: Annotated[bool, _option("Replace OUT if it was prepared from something else.", _RUN)] = False,
-    quiet: Annotated[bool, _option("No progress.", _RUN)] = False,
-    as_json: Annotated[bool, _option("Print the manifest as JSON.", _RUN, "--json")] = False,
+        Dedup, option("What to do with training pairs that are also held out.", panel=_CHECKS)
+    ] = Dedup(TrioSettings.dedup),
+    seed: options.Seed = TrioSettings.seed,
+    workers: options.Workers = available_cores(),
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
-    """Prepare the three tasks of a pair of languages, binarized with one joined dictionary."""
+    """Prepare the three tasks of a pair of languages, binarized with one joined dictionary.
+
+    Examples:
+        vhm prepare trio DATA --source-lang en --target-lang zh --vocab-size 1500 \\
+            --cls lines:corpus/cls --mt lines:corpus/mt --ms lines:corpus/ms
+    """
     specs = {
         "cls": {"train": cls, "valid": cls_valid, "test": cls_test},
         "mt": {"train": mt, "valid": mt_valid, "test": mt_test},
@@ -117,28 +135,25 @@ def trio(
         source_lang=source_lang,
         target_lang=target_lang,
         specs=specs,
-        segmentation=segmentation,
+        segmentation=segmentation.value,
         vocab_size=vocab_size,
         character_coverage=character_coverage,
         spm_sample_mib=spm_sample_mib,
         spm_model=spm_model,
         dictionary=dictionary,
-        chinese_words=chinese_words,
+        chinese_words=chinese_words.value,
         lowercase=lowercase,
         max_source_length=max_source_length,
         max_target_length=max_target_length,
         hold_out=hold_out,
-        on_error=on_error,
-        dedup=dedup,
+        on_error=on_error.value,
+        dedup=dedup.value,
         seed=seed,
         reader_options=ReaderOptions(ncls_articles, tuple(ignore_tag or ()), lcsts_min_label),
     )
     with show_progress(quiet) as progress:
         manifest, is_new = prepare_trio(settings, out, workers, overwrite, progress)
-    if as_json:
-        print(json.dumps(manifest, ensure_ascii=False, indent=2))
-    else:
-        print_summary(manifest, out, is_new)
+    present(manifest, partial(print_summary, manifest, out, is_new), json)
 
 
 @app.command()
@@ -151,46 +166,55 @@ def crosssum(
         ),
     ] = None,
     train: Annotated[
-        list[str] | None, _option("Training file, folder or quoted pattern; may repeat.", _CORPUS)
+        list[str] | None, option("Training file, folder or quoted pattern; may repeat.", panel=_CORPUS)
     ] = None,
-    valid: Annotated[list[str] | None, _option("Validation file, likewise.", _CORPUS)] = None,
-    test: Annotated[list[str] | None, _option("Test file, likewise.", _CORPUS)] = None,
+    valid: Annotated[list[str] | None, option("Validation file, likewise.", panel=_CORPUS)] = None,
+    test: Annotated[list[str] | None, option("Test file, likewise.", panel=_CORPUS)] = None,
     lang: Annotated[
-        str | None, _option("Language of files that do not tell it: en; or two: en-bn.", _CORPUS)
+        str | None, option("Language of files that do not tell it: en; or two: en-bn.", panel=_CORPUS)
     ] = CrossSumSettings.lang,
-    vocab_size: Annotated[int, _option("SentencePiece pieces.", _SEGMENTATION)] = CrossSumSettings.vocab_size,
+    vocab_size: Annotated[
+        int, option("SentencePiece pieces.", panel=_SEGMENTATION)
+    ] = CrossSumSettings.vocab_size,
     character_coverage: Annotated[
-        float, _option("Share of characters with a piece of their own.", _SEGMENTATION)
+        float, option("Share of characters with a piece of their own.", panel=_SEGMENTATION)
     ] = CrossSumSettings.character_coverage,
     spm_alpha: Annotated[
         float,
-        _option("Languages share SentencePiece's text by size to this power; 1: as they are.", _SEGMENTATION),
+        option(
+            "Languages share SentencePiece's text by size to this power; 1: as they are.", panel=_SEGMENTATION
+        ),
     ] = CrossSumSettings.spm_alpha,
     spm_sample_mib: Annotated[
-        int, _option("Train SentencePiece on a sample of about this size.", _SEGMENTATION)
+        int, option("Train SentencePiece on a sample of about this size.", panel=_SEGMENTATION)
     ] = CrossSumSettings.spm_sample_mib,
     spm_model: Annotated[
-        str | None, _option("Use this SentencePiece model.", _SEGMENTATION, "--spm")
+        str | None, option("Use this SentencePiece model.", "--spm", panel=_SEGMENTATION)
     ] = CrossSumSettings.spm_model,
     mt5: Annotated[
-        str | None, _option("Use the vocabulary of the mT5 in this folder.", _SEGMENTATION)
+        str | None, option("Use the vocabulary of the mT5 in this folder.", panel=_SEGMENTATION)
     ] = CrossSumSettings.mt5,
     max_source_length: Annotated[
-        int, _option("Cut articles to this many symbols; 0: never.", _SEGMENTATION)
+        int, option("Cut articles to this many symbols; 0: never.", panel=_SEGMENTATION)
     ] = CrossSumSettings.max_source_length,
-    on_error: Annotated[
-        str, _option("What to do with a bad row: stop or drop.", _CHECKS)
-    ] = CrossSumSettings.on_error,
+    on_error: Annotated[OnError, option("What to do with a bad row.", panel=_CHECKS)] = OnError(
+        CrossSumSettings.on_error
+    ),
     dedup: Annotated[
-        str, _option("Training rows that are also held out: stop, drop or report.", _CHECKS)
-    ] = CrossSumSettings.dedup,
-    seed: Annotated[int, _option("Seed of the sample.", _RUN)] = CrossSumSettings.seed,
-    workers: Annotated[int, _option("Processes.", _RUN, min=1)] = available_cores(),
-    overwrite: Annotated[bool, _option("Replace DATA if it was prepared from something else.", _RUN)] = False,
-    quiet: Annotated[bool, _option("No progress.", _RUN)] = False,
-    as_json: Annotated[bool, _option("Print the manifest as JSON.", _RUN, "--json")] = False,
+        Leaks, option("What to do with training rows that are also held out.", panel=_CHECKS)
+    ] = Leaks(CrossSumSettings.dedup),
+    seed: options.Seed = CrossSumSettings.seed,
+    workers: options.Workers = available_cores(),
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
-    """Prepare XL-Sum, CrossSum or other pairs of many languages, each text once."""
+    """Prepare XL-Sum, CrossSum or other pairs of many languages, each text once.
+
+    Examples:
+        vhm prepare crosssum DATA CrossSum_v1.0
+        vhm prepare crosssum DATA aligned/pairs --mt5 mt5-base
+    """
     by_split = {"train": train or (), "valid": valid or (), "test": test or ()}
     settings = CrossSumSettings(
         files=find_inputs(inputs or (), by_split),
@@ -202,65 +226,66 @@ def crosssum(
         spm_model=spm_model,
         mt5=mt5,
         max_source_length=max_source_length,
-        on_error=on_error,
-        dedup=dedup,
+        on_error=on_error.value,
+        dedup=dedup.value,
         seed=seed,
     )
     with show_progress(quiet) as progress:
         manifest, is_new = prepare_crosssum(settings, out, workers, overwrite, progress)
-    if as_json:
-        print(json.dumps(manifest, ensure_ascii=False, indent=2))
-    else:
-        print_corpus(manifest, out, is_new)
+    present(manifest, partial(print_corpus, manifest, out, is_new), json)
 
 
 @app.command()
 def lexicon(
     out: Annotated[Path, typer.Argument(help="The file to write: source, target, probability.")],
     data: Annotated[
-        Path | None, _option("Prepared folder, whose MT training text is used.", _TEXT)
+        Path | None, option("Prepared folder, whose MT training text is used.", panel=_TEXT)
     ] = None,
-    source: Annotated[Path | None, _option("Or: source side, as it was binarised.", _TEXT)] = None,
-    target: Annotated[Path | None, _option("Target side, line by line with it.", _TEXT)] = None,
+    source: Annotated[Path | None, option("Or: source side, as it was binarised.", panel=_TEXT)] = None,
+    target: Annotated[Path | None, option("Target side, line by line with it.", panel=_TEXT)] = None,
     alignments: Annotated[
-        Path | None, _option("Word alignments, I-J (Pharaoh); without, eflomal makes them.", _TEXT)
+        Path | None, option("Word alignments, I-J (Pharaoh); without, eflomal makes them.", panel=_TEXT)
     ] = None,
     reverse_alignments: Annotated[
-        Path | None, _option("Those of the other direction, source first as well.", _TEXT)
+        Path | None, option("Those of the other direction, source first as well.", panel=_TEXT)
     ] = None,
     min_probability: Annotated[
-        float, _option("Drop translations less probable than this.", _KEPT)
+        float, option("Drop translations less probable than this.", panel=_KEPT)
     ] = LexiconSettings.min_probability,
     candidates: Annotated[
-        int, _option("Most translations of a word.", _KEPT)
+        int, option("Most translations of a word.", panel=_KEPT)
     ] = LexiconSettings.candidates,
-    quiet: Annotated[bool, _option("No progress.", _RUN)] = False,
-    as_json: Annotated[bool, _option("Print the account as JSON.", _RUN, "--json")] = False,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
-    """Make a bilingual lexicon for --arch ats_transformer from word alignments."""
+    """Make a bilingual lexicon for --arch ats_transformer from word alignments.
+
+    Examples:
+        vhm prepare lexicon lexicon.tsv --data DATA
+    """
     check_folder(out, "OUT")
     inputs = LexiconInputs(data, source, target, alignments, reverse_alignments)
     with show_progress(quiet) as progress:
-        entries, account = prepare_lexicon(
-            inputs, LexiconSettings(min_probability, candidates), progress
-        )
+        entries, account = prepare_lexicon(inputs, LexiconSettings(min_probability, candidates), progress)
     write_text(out, lexicon_text(entries))
-    if as_json:
-        print(json.dumps(account, indent=2))
-    else:
-        print_lexicon(account, out)
+    present(account, partial(print_lexicon, account, out), json)
 
 
 @app.command()
 def symbols(
     data: Annotated[Path, typer.Argument(help="Prepared folder.")],
     out: Annotated[Path, typer.Argument(help="Prefix of the files to write: OUT.SRC, OUT.TGT.")],
-    task: Annotated[str, _option("cls, mt or ms.", _CORPUS)] = "mt",
-    split: Annotated[str, _option("train, valid or test.", _CORPUS)] = "train",
-    quiet: Annotated[bool, _option("No progress.", _RUN)] = False,
+    task: Annotated[options.TaskName, option("Whose text.", panel=_CORPUS)] = options.TaskName.mt,
+    split: Annotated[Split, option("Which part of it.", panel=_CORPUS)] = Split.train,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
-    """Write the symbols of a prepared text as lines, for a word aligner or to look at."""
+    """Write the symbols of a prepared text as lines, for a word aligner or to look at.
+
+    Examples:
+        vhm prepare symbols DATA mt.train --task mt --split train
+    """
     check_folder(out, "OUT")
     with show_progress(quiet) as progress:
-        written = write_symbols(data, task, split, out, progress)
-    print(*written, sep="\n")
+        written = [str(path) for path in write_symbols(data, task.value, split.value, out, progress)]
+    present({"files": written}, "\n".join(written), json)

@@ -1,66 +1,55 @@
 """``vhm report``: tables, figures and a page to read in, from a folder of runs; see ``docs/report.md``."""
 
-import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
-from fairseq_vhm.metrics.outputs import PostProcess
-from fairseq_vhm.metrics.rouge import MultiReference
-from fairseq_vhm.metrics.significance import CORRECTION, Correction, Test
+from fairseq_vhm.cli import options
+from fairseq_vhm.cli import score_options as scores
+from fairseq_vhm.cli.options import choice, option
+from fairseq_vhm.cli.terminal import present, say
+from fairseq_vhm.metrics.significance import CORRECTION, Test
 from fairseq_vhm.report.build import Options, build, check_out, write
 from fairseq_vhm.report.results import Testing
 from fairseq_vhm.report.scoring import Scoring
 from fairseq_vhm.report.systems import BASELINE
 from fairseq_vhm.report.texts import Given
+from preprocess.progress import show_progress
 
-PostProcessing = StrEnum("PostProcessing", {name: name for name in get_args(PostProcess)})
-Several = StrEnum("Several", {name: name for name in get_args(MultiReference)})
-PairedTest = StrEnum("PairedTest", {name: name for name in get_args(Test)})
-Corrected = StrEnum("Corrected", {name: name for name in get_args(Correction)})
+PairedTest = choice("PairedTest", get_args(Test))
 
 
 def command(
     runs: Annotated[Path, typer.Argument(help="Folder with a folder for each run.")],
-    out: Annotated[Path, typer.Option(help="Folder for the report.")],
-    src: Annotated[Path | None, typer.Option(help="Sources of the test set, a line each.")] = None,
-    ref: Annotated[
-        list[Path] | None, typer.Option(help="References (default: those of the prepared data).")
-    ] = None,
-    lang: Annotated[str | None, typer.Option(help="Language of --ref and of outputs.")] = None,
+    out: options.Out,
+    src: scores.Sources = None,
+    ref: Annotated[list[Path] | None, option("References; else those of the prepared data.")] = None,
+    lang: Annotated[str | None, option("Language of --ref and of outputs.")] = None,
     baseline: Annotated[
-        list[str] | None, typer.Option(help=f"System to test against ({BASELINE}); may be repeated.")
+        list[str] | None, option(f"System to test against; else {BASELINE}. May be repeated.")
     ] = None,
-    post_process: Annotated[
-        PostProcessing, typer.Option(help="How pieces of the outputs are joined to words.")
-    ] = PostProcessing.none,
-    swap_roles: Annotated[
-        bool, typer.Option("--swap-roles", help="ROUGE with output and reference exchanged.")
-    ] = False,
-    multi_ref: Annotated[
-        Several, typer.Option(help="Of several references, the best or their mean.")
-    ] = Several.best,
-    test: Annotated[PairedTest, typer.Option(help="Paired test behind the marks.")] = PairedTest["t-test"],
-    correction: Annotated[
-        Corrected, typer.Option(help="For several comparisons.")
-    ] = Corrected[CORRECTION],
-    pivots: Annotated[
-        str, typer.Option(help="Languages of the bars by pivot, separated by commas.")
-    ] = "",
-    published: Annotated[
-        bool, typer.Option("--published", help="Published figures on NCLS beside one's own.")
-    ] = False,
+    post_process: scores.Joining = scores.PostProcessing.none,
+    swap_roles: scores.Swapping = False,
+    multi_ref: scores.Combining = scores.Several.best,
+    test: Annotated[PairedTest, option("Paired test behind the marks.")] = PairedTest["t-test"],
+    correction: scores.Correcting = scores.Corrected[CORRECTION],
+    pivots: Annotated[str, option("Languages of the bars by pivot, separated by commas.")] = "",
+    published: Annotated[bool, option("Published figures on NCLS beside one's own.", "--published")] = False,
     settings: Annotated[
-        Path | None, typer.Option(help="Names, files, languages of runs (default: RUNS/report.toml).")
+        Path | None, option("Names, files, languages of runs; else RUNS/report.toml.")
     ] = None,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
-    """Tables and figures of a paper, and a page to read outputs in, from fairseq runs and outputs."""
-    from tqdm import tqdm
+    """Tables and figures of a paper, and a page to read outputs in, from fairseq runs and outputs.
 
+    Examples:
+        vhm report runs --out report
+        vhm report runs --out report --baseline TNCLS --baseline MT-MS-CLS --published
+    """
     check_out(out)
-    options = Options(
+    wanted = Options(
         Given(src, tuple(ref or ()), lang, post_process.value),
         Scoring(swap_roles, multi_ref.value),
         Testing(tuple(baseline or [BASELINE]), test.value, correction.value),
@@ -68,12 +57,13 @@ def command(
         tuple(name.strip() for name in pivots.split(",") if name.strip()),
         published,
     )
-    report = build(runs, options, lambda pairs, what: tqdm(pairs, desc=what, leave=False, disable=None))
+    with show_progress(quiet) as progress:
+        report = build(runs, wanted, progress.track)
     for run in report.runs:
         for line in run.missing:
-            print(f"vhm: {run.name}: {line}", file=sys.stderr)
+            say(f"{run.name}: {line}")
     for line in report.warnings:
-        print(f"vhm: {line}", file=sys.stderr)
+        say(line)
     written = write(report, out)
     counts = f"{len(report.runs)} runs, {len(report.tables)} tables, {len(report.figures)} figures"
-    print(f"{counts}: {written[0]}")
+    present(report.as_json(), f"{counts}: {written[0]}", json)

@@ -59,6 +59,12 @@ class Evaluation:
         """For a terminal; that of every pair is in the folder."""
         return files.all_tables(self.pairs, self.settings.min_pair_size)[:-1]
 
+    def as_json(self) -> dict:
+        """What ``scores.pairs.json`` holds."""
+        wanted = self.settings
+        about = {"split": wanted.split, "remarks": self.remarks}
+        return files.summary(self.pairs, wanted.min_pair_size, wanted.limit, **about)
+
     def write(self) -> None:
         """Write the folder of the scores."""
         files.write(

@@ -221,7 +221,7 @@ def test_bad_input_ends_in_one_line_and_leaves_nothing(forked, model, done, tmp_
     before = aligned.tree(made)
     process = forked("vhm", "align", *(part.format(**names) for part in WRONG[message]), fails=True)
     last = process.stderr.strip().splitlines()[-1]
-    assert process.returncode == 2 and last.startswith("vhm: error: ") and message.format(**names) in last
+    assert process.returncode == 1 and last.startswith("vhm: error: ") and message.format(**names) in last
     assert "Traceback" not in process.stderr
     assert not (tmp_path / "out").exists() and aligned.tree(made) == before
 

@@ -70,7 +70,7 @@ def folder(tmp_path_factory):
 
 def assert_one_line(process, complaint: str) -> None:
     [line] = process.stderr.strip().splitlines()
-    assert (process.returncode, process.stdout) == (2, "")
+    assert (process.returncode, process.stdout) == (1, "")
     assert line.startswith("vhm: error: ") and complaint in line
 
 
@@ -107,7 +107,7 @@ def test_a_missing_perl_or_module_is_one_line_and_writes_nothing(run, folder, tm
         process = run(
             "vhm", "score", *arguments, "--json", tmp_path / "out.json", fails=True, PATH=str(tmp_path / path)
         )
-        assert process.returncode == 2 and process.stdout == ""
+        assert process.returncode == 1 and process.stdout == ""
         assert complaint in process.stderr.splitlines()[-1] and "Traceback" not in process.stderr
     assert not (tmp_path / "out.json").exists()
 

@@ -69,7 +69,7 @@ def vhm_card(monkeypatch, capsys):
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()
-        assert (ended.value.code, bool(printed.out)) == ((2, False) if fails else (0, True)), printed.err
+        assert (ended.value.code, bool(printed.out)) == ((1, False) if fails else (0, True)), printed.err
         return only_error(printed.err) if fails else ""
 
     return run
@@ -88,7 +88,7 @@ def only_error(stderr: str) -> str:
 
 def test_a_users_mistake_is_one_line(forked, tmp_path):
     process = forked("vhm", "card", tmp_path / "absent.pt", fails=True)
-    assert process.returncode == 2 and not process.stdout
+    assert process.returncode == 1 and not process.stdout
     assert "no such file" in only_error(process.stderr)
 
 

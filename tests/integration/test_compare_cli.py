@@ -203,6 +203,6 @@ def test_bad_input_is_one_line_and_writes_nothing(run, files, tmp_path, hyps, ar
     options = ("--ref", files / "ref", "--lang", "en", "--json", tmp_path / "out.json")
     process = run("vhm", "compare", *given, *options, *arguments, fails=True)
     [line] = process.stderr.strip().splitlines()
-    assert process.returncode == 2 and process.stdout == ""
+    assert process.returncode == 1 and process.stdout == ""
     assert line.startswith("vhm: error: ") and complaint in line
     assert not list(tmp_path.iterdir())

@@ -100,7 +100,7 @@ def test_fairseq_generate_reads_it_with_data_of_its_dictionary(forked, converted
 def test_a_mistake_is_one_line_and_leaves_no_folder(forked, checkpoint, tmp_path):
     given = [checkpoint, "--vocab", tmp_path / "none", "--out", tmp_path / "out"]
     process = forked("vhm", "convert", *given, "--source-lang", "zh", "--target-lang", "en", fails=True)
-    assert process.returncode == 2
+    assert process.returncode == 1
     assert process.stderr.startswith(f"vhm: error: --vocab {tmp_path / 'none'}: not a readable vocabulary")
     assert process.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()

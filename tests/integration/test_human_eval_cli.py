@@ -67,7 +67,7 @@ def export(study, out, annotator, less):
 
 
 def error_line(process) -> str:
-    assert process.returncode == 2 and process.stdout == ""
+    assert process.returncode == 1 and process.stdout == ""
     [line] = process.stderr.strip().splitlines()
     assert line.startswith("vhm: error: ")
     return line

@@ -236,5 +236,5 @@ def test_convert_refuses_in_one_line_and_writes_nothing(forked, trained, tmp_pat
     ):
         process = forked("vhm", "convert", *arguments, "--out", out, fails=True)
         (line,) = process.stderr.strip().splitlines()
-        assert process.returncode == 2 and line.startswith("vhm: error: ") and message in line
+        assert process.returncode == 1 and line.startswith("vhm: error: ") and message in line
         assert not out.exists()

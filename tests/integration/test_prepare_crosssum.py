@@ -115,7 +115,7 @@ def vhm(out: Path, *flags, fails: bool = False) -> subprocess.CompletedProcess:
 
 def error_of(done: subprocess.CompletedProcess) -> str:
     """The one line of a command that failed."""
-    assert done.returncode == 2 and done.stdout == "", done.stdout
+    assert done.returncode == 1 and done.stdout == "", done.stdout
     lines = [line for line in done.stderr.splitlines() if line.startswith("vhm: error: ")]
     assert len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
     return lines[0].removeprefix("vhm: error: ")

@@ -158,7 +158,7 @@ def test_a_second_run_does_nothing_and_says_so(prepared):
 
 def test_other_settings_are_refused_without_overwrite(prepared):
     refused = shell(blocks("bash")[0].rstrip() + " --seed 2", prepared)
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert "--overwrite" in refused.stderr.splitlines()[-1]
 
 
@@ -224,7 +224,7 @@ def test_an_error_is_one_line_and_leaves_no_data(tmp_path, name, number, line, m
     write_sample(tmp_path / "corpus")
     replace_line(tmp_path / "corpus" / name, number, line)
     failed = shell(blocks("bash")[0].rstrip() + " --quiet", tmp_path)
-    assert failed.returncode == 2
+    assert failed.returncode == 1
     assert failed.stderr.startswith(f"vhm: error: {message}")
     assert failed.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
@@ -246,7 +246,7 @@ def test_an_error_is_one_line_and_leaves_no_data(tmp_path, name, number, line, m
 def test_a_flag_that_makes_no_sense_is_one_line(prepared, flags, message):
     documented = blocks("bash")[0].rstrip().replace("DATA", "REFUSED")
     failed = shell(f"{documented} --quiet {flags}", prepared)
-    assert failed.returncode == 2
+    assert failed.returncode == 1
     assert failed.stderr.startswith(f"vhm: error: {message}")
     assert failed.stderr.count("\n") == 1
     assert not list(prepared.glob("*REFUSED*")) + list(prepared.glob(".*"))
@@ -309,7 +309,7 @@ def test_the_script_of_zh2ensum_prepares_the_three_tasks(tmp_path):
 def test_the_script_of_en2zhsum_names_a_missing_file(tmp_path):
     script = REPOSITORY / "preprocess" / "ncls_en2zh.sh"
     failed = shell(f"{script} DATA NCLS-Data --quiet", tmp_path)
-    assert failed.returncode == 2
+    assert failed.returncode == 1
     assert failed.stderr == "vhm: error: NCLS-Data/EN2ZHSUM_train.txt: missing file\n"
 
 

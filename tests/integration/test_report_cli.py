@@ -213,6 +213,6 @@ def test_bad_input_is_one_line_and_nothing_is_written(run, arguments, complaint,
         "vhm", "report", *(tmp_path / one if one in paths else one for one in arguments), fails=True
     )
     (line,) = process.stderr.strip().splitlines()
-    assert process.returncode == 2 and process.stdout == ""
+    assert process.returncode == 1 and process.stdout == ""
     assert line.startswith("vhm: error: ") and complaint.format(tmp_path) in line
     assert not (tmp_path / "out").exists()

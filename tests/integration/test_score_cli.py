@@ -21,8 +21,8 @@ def files(tmp_path_factory):
 
 
 def error_line(process) -> str:
-    """The one line of an error, checked to be one, with exit status 2 and nothing on stdout."""
-    assert process.returncode == 2
+    """The one line of an error, checked to be one, with exit status 1 and nothing on stdout."""
+    assert process.returncode == 1
     assert process.stdout == ""
     [line] = process.stderr.strip().splitlines()
     return line
@@ -104,7 +104,7 @@ def test_the_best_of_references_that_hold_the_output_is_100(run, files):
         ({"--json": "nowhere/out.json"}, "out.json: there is no folder "),
     ],
 )
-def test_bad_input_is_one_line_and_exit_status_2(run, files, changes, complaint):
+def test_bad_input_is_one_line_and_exit_status_1(run, files, changes, complaint):
     (files / "short").write_text("one\n")
     (files / "empty").write_text("")
     (files / "broken").write_bytes(b"a\n\xe4\xb8\nc\n")

@@ -120,7 +120,7 @@ def test_a_missing_model_is_one_line_before_anything_is_scored(run, files, flags
     process = run(
         "vhm", "score", "--hyp", files / "hyp", "--ref", files / "ref", "--lang", "en", *flags, fails=True
     )
-    assert process.returncode == 2 and process.stdout == ""
+    assert process.returncode == 1 and process.stdout == ""
     [line] = process.stderr.strip().splitlines()
     assert said in line
 

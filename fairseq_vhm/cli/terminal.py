@@ -1,0 +1,37 @@
+"""What a command says and where: the result on stdout, everything else on stderr."""
+
+import json as json_format
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fairseq_vhm.files import write_json
+
+STDOUT = "-"
+"""The file of ``--json`` that stands for stdout."""
+
+
+def say(line: str) -> None:
+    """A line to the user."""
+    print(f"vhm: {line}", file=sys.stderr)
+
+
+def warn(line: str) -> None:
+    """A line about what is probably not meant so."""
+    say(f"warning: {line}")
+
+
+def present(document: object, show: str | Callable[[], None], json: Path | None) -> None:
+    """Give the result: as text or by ``show``, and as JSON where ``json`` says so.
+
+    On stdout there is either the text or the JSON, never both.
+    """
+    if json is not None and str(json) == STDOUT:
+        print(json_format.dumps(document, ensure_ascii=False, indent=2))
+        return
+    if callable(show):
+        show()
+    else:
+        print(show)
+    if json is not None:
+        write_json(json, document)

@@ -1,0 +1,190 @@
+"""``vhm doctor --plan`` against what it plans: files, checkpoints, mini-batches, multiply-adds."""
+
+import json
+import sys
+from collections import Counter
+
+import pytest
+import tiny
+import torch
+from commands import SHORT_RUN
+
+from fairseq_vhm import cli
+from fairseq_vhm.data.plan import Turn
+from fairseq_vhm.planning import measure
+from fairseq_vhm.planning.batches import Schedule, batches_of
+from fairseq_vhm.planning.run import Run
+from fairseq_vhm.planning.storage import checkpoints_kept, memory
+from fairseq_vhm.planning.texts import of_folder
+from fairseq_vhm.planning.unit_costs import UnitCosts, _Counted
+
+LONG = "--max-tokens 240 --max-update 9"
+TINY = ["--arch", "vhm_transformer_tiny", *LONG.split()]
+FLAGS = [*TINY, *SHORT_RUN.split()]
+KINDS = {
+    "vhm": ([], ("cls", "mt", "ms")),
+    "all logits at once, no latents": (["--loss-chunk", "0", "--latents", "none"], ("cls",)),
+    "one encoding": (["--share-document-encoding", "--task-tag", "target"], ("cls+ms", "mt")),
+}
+OTHER = 700  # symbols; others than counting is done with
+NUMBERS = ["--pairs", "cls=1.5k,mt=2k", "ms=1000", "--lengths", "cls=20:7,mt=20:20,ms=20:7"]
+
+
+@pytest.fixture
+def plan(capsys, monkeypatch):
+    """Runs ``vhm doctor --plan`` in this process; its JSON, or with ``fails`` its exit status and error."""
+
+    def run(*words, fails: bool = False):
+        monkeypatch.setattr(sys, "argv", ["vhm", "doctor", "--plan", *map(str, words), "--json"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        if fails:
+            assert not out
+            return ended.value.code, err
+        assert ended.value.code == 0, err
+        return json.loads(out)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(toy_data) -> Run:
+    return Run.of(FLAGS, toy_data)
+
+
+@pytest.fixture(scope="module")
+def symbols() -> int:
+    return len(tiny.make_dictionary(tiny.WORDS))
+
+
+# ---- against reality ---------------------------------------------------------------------------
+
+
+def test_the_disk_of_binarised_texts_is_foretold_within_5_percent(plan, tmp_path, symbols):
+    sizes = {task: {"train": 1000} for task in ("cls", "mt", "ms")}
+    tiny.write_corpus(tmp_path, sizes)
+    data = tiny.binarise(tmp_path, sizes)
+    files = []
+    for task, languages in tiny.LANGUAGES.items():
+        sides = (tmp_path / "text" / task / f"train.{language}" for language in languages)
+        files.append(f"{task}=" + ",".join(map(str, sides)))
+    foretold = plan(*files, *TINY, "--vocab-size", symbols)["disk"]["data"]
+    written = [path for path in data.rglob("*") if path.name != "preprocess.log"]
+    assert foretold == pytest.approx(sum(p.stat().st_size for p in written if p.is_file()), rel=0.05)
+
+
+def test_a_checkpoint_and_its_parameters_are_foretold(plan, toy_data, tmp_path, run):
+    trainer = measure.trainer_of(run)
+    measure.train(trainer, next(measure.steps(run, trainer)))
+    path = tmp_path / "checkpoint.pt"
+    trainer.consolidate_optimizer()
+    trainer.save_checkpoint(str(path), {"train_iterator": {"epoch": 1}})
+    found = plan(toy_data, *FLAGS, "--measured-updates", 1)
+    assert found["parameters"] == sum(p.numel() for p in trainer.model.parameters())
+    assert found["disk"]["checkpoint"] == pytest.approx(path.stat().st_size, rel=0.05)
+    optimizer = trainer.optimizer.optimizer.state.values()
+    moments = sum(t.nbytes for state in optimizer for t in state.values() if torch.is_tensor(t) and t.dim())
+    assert found["memory"]["optimizer"] == moments
+    assert found["measured"]["share_of_the_rate"] > 0 and len(found["measured"]["seconds"]) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_work_of_any_mini_batch_and_vocabulary_is_what_torch_counts(kind):
+    flags, tasks = KINDS[kind]
+    flagged = Run.of([*TINY, *flags])
+    units, counted = UnitCosts(flagged, OTHER), _Counted(flagged, OTHER)
+    assert units.parameters == counted.parameters
+    for task, shape in zip(tasks, ((3, 21, 9), (2, 5, 17), (4, 30, 3)), strict=False):
+        work, kept = counted.cost(task, *shape)
+        foretold = units.of(task, *shape)
+        assert foretold.multiply_adds == pytest.approx(work, rel=1e-9)
+        assert foretold.activations == pytest.approx(kept, rel=0.02)
+
+
+def test_mini_batches_and_epochs_are_those_that_fairseq_trains_on(run, toy_data):
+    batches = batches_of(run, of_folder(toy_data, run.tasks))
+    trainer = measure.trainer_of(run)
+    iterator = trainer.get_train_iterator(epoch=1, load_dataset=True)
+    seen = {task: Counter() for task in run.tasks}
+    for task, cut in iterator.dataset.mini_batches.items():
+        for number in range(len(cut)):
+            made = iterator.dataset[Turn(task, number, number)]
+            seen[task][(*made["net_input"]["src_tokens"].shape, made["target"].shape[1])] += 1
+    for task in run.tasks:
+        planned = Counter(tuple(map(int, shape)) for shape in batches[task].shapes)
+        assert planned == seen[task] and batches[task].number == seen[task].total()
+    epochs = Schedule.of(Run.of([*FLAGS, "--max-update", "0", "--max-epoch", "3"], toy_data), batches)
+    assert epochs.updates == 3 * len(iterator)
+
+
+# ---- arithmetic that can be done by hand -------------------------------------------------------
+
+
+def test_time_is_work_over_rate_and_eight_gpus_take_an_eighth(plan):
+    found = plan(*NUMBERS, *TINY, "--vocab-size", 500, "--gpu", "a100", "--utilisation", 0.25, "--fp16")
+    one, eight = found["times"]
+    work = found["updates"] * found["multiply_adds_an_update"]
+    assert one["seconds"] == pytest.approx(work / (312e12 / 2 * 0.25))
+    assert eight["seconds"] == pytest.approx(one["seconds"] / 8)
+    assert (one["updates"], eight["updates"]) == (9, 9 / 8)
+
+
+def test_twice_the_update_freq_or_the_gpus_are_twice_the_mini_batches_of_an_update(run, toy_data):
+    batches = batches_of(run, of_folder(toy_data, run.tasks))
+    once = Schedule.of(run, batches).mini_batches
+    for flag in ("--update-freq", "--distributed-world-size"):
+        twice = Schedule.of(Run.of([*FLAGS, flag, "2"], toy_data), batches).mini_batches
+        assert twice == {task: 2 * number for task, number in once.items()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "bytes_a_parameter"),
+    [("", 16), ("--fp16", 20), ("--fp16 --memory-efficient-fp16", 12), ("--optimizer sgd", 12)],
+)
+def test_the_state_of_a_parameter_is_that_of_fairseqs_optimizers(flags, bytes_a_parameter):
+    needed = memory(Run.of([*TINY, *flags.split()]), 1000, 0, 0, 0)
+    assert needed.total == 1000 * bytes_a_parameter
+
+
+@pytest.mark.parametrize(
+    ("flags", "kept"),
+    [
+        ("--no-epoch-checkpoints", 2),  # last and best
+        ("--no-epoch-checkpoints --save-interval-updates 10", 2 + 10),
+        ("--no-epoch-checkpoints --save-interval-updates 10 --keep-interval-updates 3", 2 + 3),
+        ("", 2 + 5),  # an epoch each
+        ("--keep-last-epochs 2 --no-last-checkpoints --disable-validation", 2),
+        ("--no-save", 0),
+    ],
+)
+def test_checkpoints_are_kept_by_fairseqs_flags(flags, kept):
+    assert checkpoints_kept(Run.of([*TINY, *flags.split()]), updates=100, epochs=5.0) == kept
+
+
+# ---- what cannot be planned --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--max-tokens", 9, "--max-update", 9], "give DATA (prepared), files as in"),
+        ([*NUMBERS, "--max-update", 9], "--max-tokens: give it, or --batch-size"),
+        ([*NUMBERS, "--max-tokens", 99], "--max-update: give it"),
+        ([*NUMBERS, *TINY], "--vocab-size: say how many symbols"),
+        ([*NUMBERS[:2], *TINY, "--vocab-size", 99], "--lengths: say how many tokens the pairs of cls have"),
+        (["--pairs", "cls=many", *TINY, "--vocab-size", 99, "--lengths", "cls=1:1"], "'many' is no number"),
+        (["cls=absent.en,absent.zh", *TINY, "--vocab-size", 99], "absent.en: cannot be read"),
+        (["absent", *TINY], "absent: no such folder"),
+        ([*NUMBERS, *TINY, "--vocab-size", 99, "--optimizer", "lamb"], "lamb"),
+    ],
+)
+def test_what_cannot_be_planned_is_one_line(plan, words, said):
+    status, err = plan(*words, fails=True)
+    assert said in err and "Traceback" not in err and status in (1, 2)
+
+
+def test_flags_that_fairseq_train_does_not_take_are_a_wrong_command_line(plan):
+    status, err = plan(*NUMBERS, *TINY, "--vocab-size", 99, "--kl-anneal-stepz", 3, fails=True)
+    assert status == 2 and "--kl-anneal-stepz" in err
+
