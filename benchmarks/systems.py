@@ -26,7 +26,7 @@ from material import Material
 from torch import Tensor
 
 import fairseq_vhm  # noqa: F401  (registers everything)
-from fairseq_vhm.compat.precision import bf16_is_not_tpu
+from fairseq_vhm.compat.precision import mend_precision
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.names import TASKS
 
@@ -140,7 +140,7 @@ def configured(data: Path, setting: Setting, flags: list[str]):
     parser = options.get_training_parser()
     given = [str(data), *shlex.split(RECIPE), "--adam-betas", "(0.9, 0.998)", *places, *flags]
     arguments = options.parse_args_and_arch(parser, given)
-    bf16_is_not_tpu(arguments)
+    mend_precision(arguments)
     return convert_namespace_to_omegaconf(arguments)
 
 

@@ -1,10 +1,12 @@
 """The ``vhm`` command: one thin file a subcommand, imported only when it is called."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import fairseq_vhm
+from fairseq_vhm import plugins
 from fairseq_vhm.cli.commands import CONTEXT, LazyGroup
 
 app = typer.Typer(

@@ -1,7 +1,7 @@
 """``vhm align``: aligned articles across languages, from XL-Sum's files; see ``docs/align.md``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 

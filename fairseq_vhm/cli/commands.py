@@ -8,6 +8,8 @@ line is wrong; 130 after Ctrl-C.
 import importlib
 import sys
 import textwrap
+from collections.abc import Callable
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -31,17 +33,17 @@ class Command(TyperCommand):
     ``--json`` stands alone or before the name of a file.
     """
 
-    def __init__(self, *args, help: str | None = None, **more):
+    def __init__(self, *args: Any, help: str | None = None, **more: Any):
         text, _, examples = (help or "").partition(EXAMPLES)
         super().__init__(*args, help=text, **more)
         self.examples = textwrap.dedent(examples)
 
-    def format_help(self, ctx, formatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, and the examples below it."""
         super().format_help(ctx, formatter)
         formatter.write(f"\n{EXAMPLES.strip()}\n{textwrap.indent(self.examples, '  ')}\n")
 
-    def parse_args(self, ctx, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Let ``--json`` without a file mean stdout."""
         words = [*args, ""]
         given = [
@@ -62,7 +64,7 @@ class Group(typer.Typer):
     def __init__(self) -> None:
         super().__init__(no_args_is_help=True, add_completion=False, context_settings=CONTEXT)
 
-    def command(self, name: str | None = None, **more):
+    def command(self, name: str | None = None, **more: Any) -> Callable:
         return super().command(name, cls=Command, **more)
 
 
@@ -73,10 +75,10 @@ class LazyGroup(TyperGroup):
     its own), and is imported only when its command is called.
     """
 
-    def list_commands(self, ctx) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(SUBCOMMANDS)
 
-    def get_command(self, ctx, cmd_name: str):
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in SUBCOMMANDS:
             return None
         module = importlib.import_module(f"fairseq_vhm.cli.{cmd_name.replace('-', '_')}")
@@ -89,7 +91,7 @@ class LazyGroup(TyperGroup):
         command.name = cmd_name
         return command
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: Any) -> Any:
         """Run a subcommand; see the module for how it ends.
 
         What was printed is handed on here, so that a closed pipe shows while typer can still end quietly.

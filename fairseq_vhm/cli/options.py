@@ -5,7 +5,7 @@ Nothing beyond typer is imported: ``vhm doctor`` needs these where packages are 
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ from fairseq_vhm.names import TASKS
 RUN = "Run"
 
 
-def option(text: str, *names: str, panel: str | None = None, **more) -> typer.models.OptionInfo:
+def option(text: str, *names: str, panel: str | None = None, **more: Any) -> typer.models.OptionInfo:
     """An option with its help, in a panel of the help page."""
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 

@@ -118,7 +118,7 @@ def _check_flags(ctx: typer.Context, without: tuple[str, ...], beside: str) -> N
             raise UserError(f"--{name.replace('_', '-')}: does nothing beside {beside}; leave it out")
 
 
-def _score_pairs(given: Given, out: Path, quiet: bool, json: Path | None, **settings) -> None:
+def _score_pairs(given: Given, out: Path, quiet: bool, json: Path | None, **settings: Any) -> None:
     from fairseq_vhm.language_pairs.evaluation import Settings, evaluate_split
 
     with show_progress(quiet) as progress:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from fairseq import tasks
@@ -61,7 +62,7 @@ def measure(run: Run, units: UnitCosts, updates: int) -> Measured:
     trainer = trainer_of(run)
     taken, work = [], []
     for number, step in zip(range(WARM_UP + updates), steps(run, trainer), strict=False):
-        seconds = _seconds(lambda step=step: train(trainer, step))
+        seconds = _seconds(partial(train, trainer, step))
         if number >= WARM_UP:
             taken.append(seconds)
             work.append(sum(_work(units, batch) for one in step for batch in one["mini_batches"]))

@@ -4,23 +4,27 @@ Attention counts by one rule whichever kernel computes it: two products forward 
 kernel computes anew in its backward pass, to save memory, is no work that was asked for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+Shape = Sequence[int]
 ATEN = torch.ops.aten
 KERNELS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")
 
 
-def _forward(query, key, value, *args, out_shape=None, **kwargs) -> int:
+def _forward(query: Shape, key: Shape, value: Shape, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
     """Operations of one attention; shapes (B x H x T x D)."""
     *batch, length, width = query
     return 2 * prod(batch) * length * key[-2] * (width + value[-1])
 
 
-def _backward(grad, query, key, value, *args, out_shape=None, **kwargs) -> int:
+def _backward(
+    grad: Shape, query: Shape, key: Shape, value: Shape, *args: Any, out_shape: Any = None, **kwargs: Any
+) -> int:
     return 2 * _forward(query, key, value)
 
 

@@ -7,11 +7,12 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
-from fairseq_vhm.compat.precision import bf16_is_not_tpu
+from fairseq_vhm.compat.precision import mend_precision
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.mt5 import read_config
 
@@ -41,7 +42,7 @@ class Run:
     """
 
     args: Namespace
-    cfg: object
+    cfg: Any
     world: int
 
     @classmethod
@@ -62,7 +63,7 @@ class Run:
                 args = options.parse_args_and_arch(options.get_training_parser(), given)
         except SystemExit as error:
             raise WrongFlags(said.getvalue().strip().rpartition("error: ")[2]) from error
-        bf16_is_not_tpu(args)
+        mend_precision(args)
         run = cls(args, convert_namespace_to_omegaconf(args), world)
         run.check()
         return run
@@ -80,7 +81,7 @@ class Run:
         return self.args.task
 
     @property
-    def settings(self):
+    def settings(self) -> Any:
         """Those of the task."""
         return self.cfg.task
 

@@ -202,7 +202,7 @@ def _of_task(data: Path, task: str) -> Texts:
     symbols = len(read_dictionary(folder.dictionaries[0]))
     sides: list[list[np.ndarray]] = [[], []]
     for part in folder.splits(TRAIN, combine=True):
-        prefixes = [folder.prefix(part, language) for language in (folder.source, folder.target)]
+        prefixes = folder.prefix(part, folder.source), folder.prefix(part, folder.target)
         check_pair(*prefixes, symbols, folder.dictionaries[0])
         for found, prefix in zip(sides, prefixes, strict=True):
             found.append(TextStore(Path(prefix)).sizes)
