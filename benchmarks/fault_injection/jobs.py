@@ -25,7 +25,7 @@ SIZES = {
 UPDATES, INTERVAL = 15, 4
 """Updates of a training run (two epochs and a half), and between two of its saves."""
 
-WIDTHS = ["--encoder-embed-dim", 128, "--decoder-embed-dim", 128]  # some MB: writing takes a while
+WIDTHS = ["--encoder-embed-dim", 64, "--decoder-embed-dim", 64]  # writing takes a while
 SAVING = ["--save-interval-updates", INTERVAL, "--keep-interval-updates", 2]
 
 Content = Mapping[str, str]

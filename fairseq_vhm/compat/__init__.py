@@ -1,8 +1,10 @@
 """Work-rounds for fairseq on today's stack: one reason a file, each with when it can go."""
 
+import sys
 from argparse import Namespace
+from types import ModuleType
 
-from fairseq_vhm.compat import batching, checkpoints, encoding, errors, ngrams, processes, warnings
+from fairseq_vhm.compat import batching, checkpoints, encoding, errors, ngrams, processes, saving, warnings
 from fairseq_vhm.compat.arguments import refuse_what_would_go_wrong_later
 from fairseq_vhm.compat.precision import bf16_is_not_tpu
 
@@ -18,6 +20,18 @@ def apply() -> None:
     encoding.keep_broken_bytes()
     ngrams.mend_ngrams()
     errors.install()
+    saving.save_whole()
+    if (program := sys.modules.get("fairseq_cli.train")) is not None:
+        _mend_training(program)
+
+
+def _mend_training(program: ModuleType) -> None:
+    """What is to be mended in ``fairseq_cli.train``, where that is the command that runs."""
+    from fairseq_vhm.compat import fallback, finished, preemption
+
+    fallback.fall_back()
+    finished.stay_finished(program)
+    preemption.save_before_exit(program)
 
 
 def mend_arguments(args: Namespace) -> None:
