@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from server import Started
+
+from fault_injection.bench import Bench, Undisturbed, broken
 from fault_injection.jobs import Content, Job
-from server import ForkServer, Started
 
 SHARES = {"training": 15, "checkpoint writing": 15, "preparation": 8, "alignment": 6, "scoring": 6}
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
@@ -79,46 +81,19 @@ def points(count: int, seed: int) -> list[Point]:
     ]
 
 
-@dataclass(frozen=True)
-class Undisturbed:
-    """A run that nothing happens to: seconds it takes, a save of its takes, and what it leaves."""
-
-    seconds: float
-    saves: int
-    save_seconds: float
-    content: Content
-
-
 class Killer:
-    """Kills runs of jobs, in folders of their own."""
+    """Kills runs of a bench's jobs."""
 
-    def __init__(self, server: ForkServer, folder: Path, jobs: dict[str, Job]):
-        self.server, self.folder, self.jobs = server, folder, jobs
-        self._undisturbed: dict[Job, Undisturbed] = {}
-        self._number = 0
-
-    def undisturbed(self, job: Job) -> Undisturbed:
-        """Of the second run, as the first one reads everything from disk."""
-        if job not in self._undisturbed:
-            for _ in range(2):
-                folder = self._new_folder()
-                started = self._start(job, folder)
-                begun = time.monotonic()
-                done = started.wait()
-                seconds = time.monotonic() - begun
-                assert done.returncode == 0, done.stderr[-2000:]
-            written = [float(s) for s in re.findall(r"writing took (\S+) seconds", done.stdout)]
-            longest = max(written, default=0.0)
-            self._undisturbed[job] = Undisturbed(seconds, len(written), longest, job.content(folder))
-        return self._undisturbed[job]
+    def __init__(self, bench: Bench):
+        self.bench = bench
 
     def kill(self, point: Point) -> Outcome:
         """Kill at a point; a run that has ended before is killed earlier in another try."""
-        job = self.jobs[point.phase]
-        whole = self.undisturbed(job)
+        job = self.bench.jobs[point.phase]
+        whole = self.bench.undisturbed(job)
         for attempt in range(ATTEMPTS):
-            folder = self._new_folder()
-            started = self._start(job, folder)
+            folder = self.bench.new_folder()
+            started = self.bench.start(job, folder)
             ended = self._wait_for(point, whole, started, 0.75**attempt)
             if not ended:
                 os.kill(started.pid, point.signal)
@@ -138,39 +113,30 @@ class Killer:
             delay = point.share * whole.save_seconds * AHEAD * shrink
         until = time.monotonic() + delay
         while time.monotonic() < until:
-            if _has_ended(started.pid):
+            if started.has_ended():
                 return True
             time.sleep(POLL)
-        return _has_ended(started.pid)
+        return started.has_ended()
 
     def _outcome(self, point: Point, job: Job, folder: Path, killed) -> Outcome:
         """Look at what is there, run the same command again, and look again."""
-        whole = self.undisturbed(job).content
         there = job.content(folder)
-        broken = [name for name, digest in there.items() if digest.startswith("broken")]
-        if not point.phase.startswith(("training", "checkpoint")):
-            broken += [name for name in there if there[name] != whole.get(name)]
-        resumed = self._start(job, folder).wait()
-        lines = (resumed.stderr.strip() or "no error").splitlines()
-        not_resumed = lines[-1] if resumed.returncode else None
-        left = job.content(folder)
-        unequal = [name for name in {**whole, **left} if whole.get(name) != left.get(name)]
-        unequal += sorted(path.name for path in folder.rglob("*.tmp"))
+        half_written = broken(there)
+        if "fairseq-train" not in job.argv(folder):
+            whole = self.bench.undisturbed(job).content
+            half_written += [name for name in there if there[name] != whole.get(name)]
+        resumed = self.bench.run(job, folder)
+        not_resumed = (resumed.stderr.strip().splitlines() or ["?"])[-1] if resumed.returncode else None
         return Outcome(
-            point.phase, point.name, killed.returncode, place_of(killed.stdout),
-            ", ".join(broken) or None, lost_by(killed, there), not_resumed,
-            None if not_resumed else ", ".join(unequal) or None,
-        )  # fmt: skip
-
-    def _start(self, job: Job, folder: Path) -> Started:
-        command, *arguments = job.argv(folder)
-        return self.server.start(str(command), *arguments)
-
-    def _new_folder(self) -> Path:
-        self._number += 1
-        folder = self.folder / f"run{self._number}"
-        folder.mkdir(parents=True)
-        return folder
+            phase=point.phase,
+            signal=point.name,
+            status=killed.returncode,
+            at=place_of(killed.stdout),
+            half_written=", ".join(half_written) or None,
+            lost=lost_by(killed, there),
+            not_resumed=not_resumed,
+            unequal=None if not_resumed else self.bench.difference(job, folder),
+        )
 
 
 def lost_by(killed, there: Content) -> str | None:
@@ -195,14 +161,7 @@ def place_of(log: str) -> str:
 def _log_of(started: Started) -> Iterator[str]:
     """What a run has logged so far, again and again until it has ended."""
     path = started.folder / "stdout"
-    while not _has_ended(started.pid):
+    while not started.has_ended():
         if path.exists():
             yield path.read_text(encoding="utf-8")
         time.sleep(POLL)
-
-
-def _has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True

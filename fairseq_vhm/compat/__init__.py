@@ -27,11 +27,12 @@ def apply() -> None:
 
 def _mend_training(program: ModuleType) -> None:
     """What is to be mended in ``fairseq_cli.train``, where that is the command that runs."""
-    from fairseq_vhm.compat import fallback, finished, preemption
+    from fairseq_vhm.compat import fallback, finished, preemption, ranks
 
     fallback.fall_back()
     finished.stay_finished(program)
     preemption.save_before_exit(program)
+    ranks.bound_the_waiting()
 
 
 def mend_arguments(args: Namespace) -> None:

@@ -1,7 +1,7 @@
 """SIGTERM and SIGUSR1, by which clusters announce that a job is to end, kill fairseq with its last updates.
 
-Here the update (and validation) under way is finished, ``checkpoint_last.pt`` saved, and the process exits with
-status 75; the same command goes on from there.  Delete when ``fairseq_cli.train`` listens to signals.
+Here the update (and validation) under way is finished, ``checkpoint_last.pt`` saved, and the process exits
+with status 75; the same command goes on from there.  Delete when ``fairseq_cli.train`` listens to signals.
 """
 
 import functools
@@ -69,9 +69,9 @@ class Preemption:
             checkpoint_utils.save_checkpoint(cfg, trainer, epoch_itr, None)
         if dist.is_initialized():
             dist.barrier()  # who exits first has the others killed
-        told = signal.Signals(self.asked()).name if self.asked() else "a signal to another rank"
-        kept = "nothing (--no-save)" if cfg.no_save else "checkpoint_last.pt"
-        logger.warning(f"{told}: stopped after update {update}, saved {kept}; repeat the command to go on")
+        kept = "nothing saved (--no-save)" if cfg.no_save else "checkpoint_last.pt saved"
+        cause = signal.Signals(self.asked()).name if self.asked() else "a signal to another rank"
+        logger.warning(f"stopped by {cause} after update {update}: {kept}; repeat the command to go on")
         sys.exit(STATUS)
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint is half-written while fairseq copies it onto ``checkpoint_best.pt`` and ``checkpoint_last.pt``.
+"""A checkpoint is half-written while fairseq copies it onto a second name, such as ``checkpoint_last.pt``.
 
 ``fairseq.checkpoint_utils`` writes the first file of a save beside its name and renames it, but copies the
 others onto theirs: killed in that copy, a run has destroyed what it would resume from.  When writing fails it
@@ -74,12 +74,18 @@ class _WholeCopies(PathManager):
     copy = staticmethod(copy_whole)
 
 
+def _write(obj: object, path: str) -> None:
+    """Through a file of Python's, whose errors say what the system said."""
+    with open(path, "wb") as file:
+        torch.save(obj, file)
+
+
 def _saving_whole(save):
     @functools.wraps(save)
     def save_whole(obj, filename, async_write: bool = False):
         if async_write:  # through iopath, which does as it does
             return save(obj, filename, async_write)
-        return write_whole(filename, lambda part: torch.save(obj, part))
+        return write_whole(filename, lambda part: _write(obj, part))
 
     save_whole.saves_whole = True
     return save_whole

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,16 @@ class Started:
     argv: list[str]
     pid: int
     folder: Path
+
+    def has_ended(self) -> bool:
+        """Whether only its exit status is left."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+    def wait_for(self, text: str) -> None:
+        """Until its output has ``text``, or it ends."""
+        output = self.folder / "stdout"
+        while not (output.exists() and text in output.read_text(encoding="utf-8")) and not self.has_ended():
+            time.sleep(0.002)
 
     def wait(self) -> subprocess.CompletedProcess:
         status = self.server.ask(wait=self.pid)
