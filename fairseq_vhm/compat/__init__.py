@@ -1,6 +1,8 @@
 """Work-rounds for fairseq on today's stack: one reason a file, each with when it can go."""
 
+import sys
 from argparse import Namespace
+from types import ModuleType
 
 from fairseq_vhm.compat import (
     batching,
@@ -10,6 +12,7 @@ from fairseq_vhm.compat import (
     ngrams,
     non_finite,
     processes,
+    saving,
     warnings,
 )
 from fairseq_vhm.compat.arguments import refuse_what_would_go_wrong_later
@@ -28,6 +31,19 @@ def apply() -> None:
     ngrams.mend_ngrams()
     non_finite.let_tasks_decide()
     errors.install()
+    saving.save_whole()
+    if (program := sys.modules.get("fairseq_cli.train")) is not None:
+        _mend_training(program)
+
+
+def _mend_training(program: ModuleType) -> None:
+    """What is to be mended in ``fairseq_cli.train``, where that is the command that runs."""
+    from fairseq_vhm.compat import fallback, finished, preemption, ranks
+
+    fallback.fall_back()
+    finished.stay_finished(program)
+    preemption.save_before_exit(program)
+    ranks.bound_the_waiting()
 
 
 def mend_arguments(args: Namespace) -> None:

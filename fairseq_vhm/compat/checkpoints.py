@@ -53,13 +53,14 @@ def refuse_clearly(load: Any) -> Any:
     @functools.wraps(load)
     def load_or_refuse(path: str, *args: Any, **kwargs: Any) -> Any:
         try:
+            _check_sums(path)
             return load(path, *args, **kwargs)
         except pickle.UnpicklingError as error:
             raise UserError(
                 f"{path}: refused, since it holds more than weights and settings ({_culprit(error)}); "
                 "it could run any program when loaded: use a checkpoint from a source you trust"
             ) from error
-        except (EOFError, OSError, RuntimeError) as error:
+        except (EOFError, OSError, RuntimeError, zipfile.BadZipFile) as error:
             if not _is_damage(error):
                 raise
             raise UserError(
@@ -71,11 +72,25 @@ def refuse_clearly(load: Any) -> Any:
     return load_or_refuse
 
 
+def _check_sums(path: str) -> None:
+    """Compare each part of an archive with its check sum, which torch writes and does not read.
+
+    Raises:
+        zipfile.BadZipFile: names a part that has changed since it was written.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if (changed := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"{changed} has changed")
+
+
 def _is_damage(error: Exception) -> bool:
-    """Whether torch says of a file that it is no archive, or that it ends too early."""
+    """Whether an error says of a file that it is no archive, ends too early, or has changed."""
     text = str(error).lower()
     of_archive = any(word in text for word in ("zip", "archive", "pytorchstreamreader"))
-    return isinstance(error, EOFError) or of_archive or getattr(error, "errno", None) == errno.EINVAL
+    damaged = isinstance(error, EOFError | zipfile.BadZipFile)
+    return damaged or of_archive or getattr(error, "errno", None) == errno.EINVAL
 
 
 def _culprit(error: Exception) -> str:

@@ -75,6 +75,7 @@ def read_binarised(prefix: str) -> BinarisedText | None:
         if os.path.getsize(prefix + ".idx") != _HEADER.size + 12 * count:
             raise UserError(f"{prefix}.idx: cut short ({count:,} texts announced); {AGAIN}")
         sizes = np.frombuffer(index.read(4 * count), dtype=np.int32)
+        starts = np.frombuffer(index.read(8 * count), dtype=np.int64)
     if code not in _code_to_dtype:
         raise UserError(f"{prefix}.idx: unknown type {code} of token ids (corrupted?); {AGAIN}")
     dtype = np.dtype(_code_to_dtype[code])
@@ -85,6 +86,9 @@ def read_binarised(prefix: str) -> BinarisedText | None:
         )
     if count == 0:
         raise UserError(f"{prefix}.bin: holds no text; {AGAIN}")
+    ends = np.cumsum(sizes, dtype=np.int64) * dtype.itemsize
+    if (sizes < 0).any() or starts[0] != 0 or not np.array_equal(starts[1:], ends[:-1]):
+        raise UserError(f"{prefix}.idx: lengths and places of texts disagree (corrupted?); {AGAIN}")
     return BinarisedText(prefix, sizes, dtype)
 
 

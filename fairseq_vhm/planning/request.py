@@ -118,7 +118,8 @@ def _texts(run: Run, said: Words, settings: Settings) -> list[Texts]:
     counted = [of_lines(task, *files, cut) for task, files in said.files.items()]
     if lost := set(by_task(settings.lengths, "--lengths")) - set(by_task(said.pairs, "--pairs")):
         raise UserError(f"--lengths: {lost.pop()} has no --pairs")
-    found = sorted(of_numbers(said.pairs, settings.lengths) + counted, key=lambda one: list(TASKS).index(one.task))
+    order = list(TASKS).index
+    found = sorted(of_numbers(said.pairs, settings.lengths) + counted, key=lambda one: order(one.task))
     if not found:
         raise UserError(
             "give DATA (prepared), files as in cls=train.en,train.zh, or --pairs cls=1.7M with --lengths"

@@ -17,11 +17,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def train_in_two(forked, folder: Path, arguments_of: Callable[[Path], list], ddp: str = "legacy_ddp"):
-    """Run ``fairseq-train``, its arguments given for a folder, as two ranks.
+def start_ranks(forked, folder: Path, arguments_of: Callable[[Path], list], ddp: str = "legacy_ddp"):
+    """Start ``fairseq-train``, its arguments given for a folder, as two ranks.
 
     Returns:
-        their processes and their folders, rank 0 first.
+        what has been started, and their folders, rank 0 first.
     """
     group = ["--distributed-world-size", 2, "--distributed-no-spawn", "--ddp-backend", ddp]
     group += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}"]
@@ -32,6 +32,16 @@ def train_in_two(forked, folder: Path, arguments_of: Callable[[Path], list], ddp
         save_dir.mkdir(parents=True)  # fairseq makes that of rank 0 alone
         arguments = [*arguments_of(save_dir), *group, "--distributed-rank", rank]
         started.append(forked.start(str(PROGRAM), *arguments))
+    return started, folders
+
+
+def train_in_two(forked, folder: Path, arguments_of: Callable[[Path], list], ddp: str = "legacy_ddp"):
+    """Run them to their end.
+
+    Returns:
+        their processes and their folders, rank 0 first.
+    """
+    started, folders = start_ranks(forked, folder, arguments_of, ddp)
     processes = [rank.wait() for rank in started]
     for process in processes:
         assert process.returncode == 0, process.stdout[-1000:] + process.stderr[-3000:]

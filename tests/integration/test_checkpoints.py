@@ -2,10 +2,11 @@
 
 import os
 import pickle
+import shutil
 
 import pytest
 import torch
-from commands import TEST_SIZE, decoding, error_of, hypotheses, read, training
+from commands import TEST_SIZE, decoding, error_of, hypotheses, logged, read, training
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.models import VHMTransformerModel
@@ -90,6 +91,25 @@ def test_a_checkpoint_cut_short_is_refused_in_one_line(toy_data, forked, trained
     message = message_of(loader, attempt(loader, forked, toy_data, checkpoint, tmp_path))
     assert ("checkpoint_last.pt" if loader == "checkpoint_last" else "cut.pt") in message
     assert "cut short" in message
+
+
+def test_bytes_that_changed_in_a_checkpoint_are_noticed(toy_data, forked, trained, tmp_path):
+    """torch writes check sums and does not compare them: it would generate with other parameters."""
+    content = bytearray((trained / "checkpoint_last.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "changed.pt").write_bytes(content)
+    message = message_of("generate", attempt("generate", forked, toy_data, tmp_path / "changed.pt", tmp_path))
+    assert "changed.pt: cut short or not a checkpoint" in message
+
+
+def test_training_goes_on_from_the_checkpoint_before_a_damaged_last_one(toy_data, forked, trained, tmp_path):
+    (before,) = trained.glob("checkpoint_*_32.pt")
+    shutil.copy(before, tmp_path)
+    (tmp_path / "checkpoint_last.pt").write_bytes((trained / "checkpoint_last.pt").read_bytes()[:-100])
+    process = forked("fairseq-train", *training(toy_data, tmp_path, updates=33))
+    (warning,) = [line for line in process.stdout.splitlines() if "| WARNING | fairseq_vhm" in line]
+    assert warning.endswith(f"checkpoint_last.pt: cut short or not a checkpoint (RuntimeError); going on from {before.name}")
+    assert [line["num_updates"] for line in logged(process, "train_inner")] == [33]
 
 
 @pytest.mark.parametrize("loader", ["generate", "average"])

@@ -1,10 +1,13 @@
 """Training in two processes on one CPU (gloo): equal ranks, equal to one process that accumulates."""
 
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
-from commands import difference, error_of, learned, logged, training
-from ranks import SGD, free_port, largest_deviation, train_in_two
+from commands import difference, error_of, learned, logged, read, training
+from ranks import SGD, free_port, largest_deviation, start_ranks, train_in_two
 
 UPDATES = 8
 SCHEDULES = {"joint": [], "alternate": ["--task-schedule", "alternate"]}
@@ -95,6 +98,39 @@ def test_validation_of_two_ranks_sees_every_pair(pair):
     two, one = (logged(p, "valid")[-1] for p in (pair["processes"][0], pair["one"]))
     for name in ("valid_loss_cls", "valid_nll_loss_mt", "valid_kl_ms", "valid_au_cls"):
         assert two[name] == pytest.approx(one[name], abs=0.002)
+
+
+def test_ranks_that_are_left_name_the_one_that_ended(toy_data, forked, tmp_path):
+    def arguments_of(save_dir: Path) -> list:
+        return training(toy_data, save_dir, "--heartbeat-timeout", 2, updates=10_000)
+
+    ranks, _ = start_ranks(forked, tmp_path, arguments_of)
+    ranks[0].wait_for('"num_updates": "2"')
+    os.kill(ranks[1].pid, signal.SIGKILL)
+    first, second = (rank.wait() for rank in ranks)
+    assert (first.returncode, second.returncode) == (1, -signal.SIGKILL)
+    last = first.stderr.strip().splitlines()[-1]
+    assert "error: rank 0 of 2 cannot go on: rank 1 ended or did not answer in time" in last
+
+
+def test_torchrun_starts_the_ranks_and_its_sigterm_saves_first(toy_data, forked, tmp_path):
+    command = training(toy_data, tmp_path, "--ddp-backend", "legacy_ddp", updates=10_000)
+    torchrun = ["--nproc-per-node", 2, "--master-port", free_port(), "--no-python"]
+    program = Path(sys.executable).parent / "fairseq-train"
+    started = forked.start("torchrun", *torchrun, program, *command)
+    started.wait_for('"num_updates": "2"')
+    os.kill(started.pid, signal.SIGTERM)
+    done = started.wait()
+    assert "distributed init (rank 1)" in done.stdout
+    saved = read(tmp_path / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"]
+    assert saved == logged(done, "train_inner")[-1]["num_updates"] >= 2
+
+
+@pytest.mark.parametrize("flags", [["--ddp-backend", "fully_sharded"], ["--zero-sharding", "os"]], ids=" ".join)
+def test_sharded_models_are_refused_in_one_line(toy_data, forked, tmp_path, flags):
+    message = error_of(forked("fairseq-train", *training(toy_data, tmp_path, *flags), fails=True))
+    assert message.startswith(" ".join(flags))
+    assert "legacy_ddp" in message
 
 
 @pytest.mark.parametrize(

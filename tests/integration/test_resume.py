@@ -2,12 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from commands import REPOSITORY, difference, learned, training
+from commands import difference, learned, logged, read, training
 
 SETTINGS = {
     "joint": [],
@@ -72,23 +70,48 @@ def test_the_comparison_notices_a_single_update(uninterrupted, name):
     assert difference(learned(checkpoint), learned(folder / "checkpoint_last.pt")) is not None
 
 
-def test_a_killed_run_goes_on_with_the_same_command(toy_data, forked, uninterrupted, tmp_path):
+def send_at(update: int, number: signal.Signals, forked, command: list):
+    """Start a run and send it a signal when it has logged an update; the ended process."""
+    started = forked.start("fairseq-train", *command)
+    started.wait_for(f'"num_updates": "{update}"')
+    os.kill(started.pid, number)
+    return started.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1], ids=lambda n: n.name)
+def test_a_stopped_run_goes_on_with_the_same_command(toy_data, forked, uninterrupted, tmp_path, number):
     command = arguments(toy_data, tmp_path, "joint")
-    process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "fairseq-train"), *map(str, command)],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    with process:
-        for line in process.stdout:
-            if '"num_updates": "15"' in line:
-                process.send_signal(signal.SIGKILL)
-                break
-    assert process.returncode == -signal.SIGKILL
+    stopped = send_at(15, number, forked, command)
+    done, kept = logged(stopped, "train_inner")[-1]["num_updates"], updates(tmp_path)
+    assert stopped.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 75)
+    assert kept >= (14 if number == signal.SIGKILL else done)  # 14 was saved by --save-interval-updates
     resumed = forked("fairseq-train", *command)
     assert "Loaded checkpoint" in resumed.stdout
     whole = learned(uninterrupted("joint") / "checkpoint_last.pt")
     assert difference(whole, learned(tmp_path / "checkpoint_last.pt")) is None
+
+
+def updates(folder: Path) -> int:
+    """Those that the last checkpoint has had."""
+    return read(folder / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"]
+
+
+def test_signals_to_the_loading_workers_too_save_first(toy_data, forked, uninterrupted, tmp_path):
+    """A cluster sends them to every process of a job."""
+    command = arguments(toy_data, tmp_path, "workers")
+    started = forked.start("fairseq-train", *command)
+    started.wait_for('"num_updates": "3"')
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+    for pid in (*map(int, children), started.pid):
+        os.kill(pid, signal.SIGTERM)
+    assert started.wait().returncode == 75
+    assert updates(tmp_path) >= 3
+
+
+def test_a_finished_run_trains_nothing_more(toy_data, forked, uninterrupted):
+    folder = uninterrupted("joint")
+    before = learned(folder / "checkpoint_last.pt")
+    again = forked("fairseq-train", *arguments(toy_data, folder, "joint"))
+    assert "nothing left to train" in again.stdout
+    assert difference(before, learned(folder / "checkpoint_last.pt")) is None
+    assert updates(folder) == FINAL["joint"]

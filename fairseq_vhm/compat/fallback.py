@@ -1,0 +1,54 @@
+"""A damaged ``checkpoint_last.pt`` ends a run, though the checkpoint before it is whole.
+
+fairseq resumes from that file alone.  Delete when ``Trainer.load_checkpoint`` looks for another.
+"""
+
+import functools
+import logging
+import re
+from pathlib import Path
+
+from fairseq.trainer import Trainer
+
+from fairseq_vhm.errors import UserError
+
+LAST = "checkpoint_last"
+_OWN = r"checkpoint(\d+|_\d+_\d+|_best|\.best_.*){suffix}\.pt"
+
+logger = logging.getLogger(__name__)
+
+
+def others_of_the_run(last: Path) -> list[Path]:
+    """The checkpoints beside ``checkpoint_last.pt`` that the same run has saved, the latest first."""
+    suffix = re.escape(last.stem.removeprefix(LAST))
+    named = re.compile(_OWN.format(suffix=suffix))
+    found = [path for path in last.parent.glob("checkpoint*.pt") if named.fullmatch(path.name)]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def _falling_back(load):
+    @functools.wraps(load)
+    def load_or_fall_back(self, filename, *args, **kwargs):
+        try:
+            return load(self, filename, *args, **kwargs)
+        except UserError as damage:
+            last = Path(filename)
+            if not last.name.startswith(LAST):
+                raise
+            for other in others_of_the_run(last):
+                try:
+                    state = load(self, str(other), *args, **kwargs)
+                except UserError:
+                    continue
+                logger.warning(f"{damage.args[0].partition(';')[0]}; going on from {other.name}")
+                return state
+            raise
+
+    load_or_fall_back.falls_back = True
+    return load_or_fall_back
+
+
+def fall_back() -> None:
+    """Go on from the latest checkpoint that loads; safe to call more than once."""
+    if not hasattr(Trainer.load_checkpoint, "falls_back"):
+        Trainer.load_checkpoint = _falling_back(Trainer.load_checkpoint)

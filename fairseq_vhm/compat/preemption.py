@@ -1,0 +1,116 @@
+"""SIGTERM and SIGUSR1, by which clusters announce that a job is to end, kill fairseq with its last updates.
+
+Here the update (and validation) under way is finished, ``checkpoint_last.pt`` saved, and the process exits
+with status 75; the same command goes on from there.  Delete when ``fairseq_cli.train`` listens to signals.
+"""
+
+import functools
+import logging
+import signal
+import sys
+from types import FrameType, ModuleType
+
+import torch.distributed as dist
+from fairseq import checkpoint_utils
+from torch.distributed.distributed_c10d import _get_default_store
+
+STATUS = 75
+"""``EX_TEMPFAIL`` of sysexits.h: not done, to be tried again."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+KEY = "fairseq_vhm/stop_after_update"
+
+logger = logging.getLogger(__name__)
+
+
+class Preemption:
+    """Whether training is to stop; and at which update, which all ranks agree on."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.saved_at: int | None = None
+
+    def listen(self) -> None:
+        """Note the signals from now on.
+
+        This thread blocks them, and with it the workers that load data: those would die of a signal to the
+        whole job, and the run of that.
+        """
+        for number in SIGNALS:
+            signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+
+    def asked(self) -> int | None:
+        """The signal that this process has been sent, if any."""
+        pending = signal.sigpending().intersection(SIGNALS)
+        return self.received or next(iter(pending), None)
+
+    def is_due(self, update: int) -> bool:
+        """Whether to stop now that so many updates are done.
+
+        A rank that is asked after update n names n + 1 to all.  None ends that update before the asked rank
+        has begun it, so all see the name in time; no exchange is needed but a question to the store.
+        """
+        if not dist.is_initialized() or dist.get_world_size() == 1:
+            return self.asked() is not None
+        store = _get_default_store()
+        if self.asked():
+            store.compare_set(KEY, "", str(update + 1))
+        return store.check([KEY]) and update >= int(store.get(KEY))
+
+    def stop(self, cfg, trainer, epoch_itr) -> None:
+        """Save, unless this update has been, and exit."""
+        update = trainer.get_num_updates()
+        if self.saved_at != update and not cfg.no_save:
+            cfg.no_last_checkpoints = False
+            checkpoint_utils.save_checkpoint(cfg, trainer, epoch_itr, None)
+        if dist.is_initialized():
+            dist.barrier()  # who exits first has the others killed
+        kept = "nothing saved (--no-save)" if cfg.no_save else "checkpoint_last.pt saved"
+        cause = signal.Signals(self.asked()).name if self.asked() else "a signal to another rank"
+        logger.warning(f"stopped by {cause} after update {update}: {kept}; repeat the command to go on")
+        sys.exit(STATUS)
+
+
+def _listening(train, preemption: Preemption):
+    @functools.wraps(train)
+    def train_and_listen(*args, **kwargs):
+        preemption.listen()
+        return train(*args, **kwargs)
+
+    train_and_listen.listens = True
+    return train_and_listen
+
+
+def _stopping(validate_and_save, preemption: Preemption):
+    @functools.wraps(validate_and_save)
+    def save_or_stop(cfg, trainer, task, epoch_itr, *args, **kwargs):
+        done = validate_and_save(cfg, trainer, task, epoch_itr, *args, **kwargs)
+        if preemption.is_due(trainer.get_num_updates()):
+            preemption.stop(cfg.checkpoint, trainer, epoch_itr)
+        return done
+
+    return save_or_stop
+
+
+def _noting(save_checkpoint, preemption: Preemption):
+    @functools.wraps(save_checkpoint)
+    def save_and_note(cfg, trainer, *args, **kwargs):
+        saved = save_checkpoint(cfg, trainer, *args, **kwargs)
+        preemption.saved_at = trainer.get_num_updates()
+        return saved
+
+    return save_and_note
+
+
+def save_before_exit(program: ModuleType) -> None:
+    """Let the training of ``fairseq_cli.train`` stop at a signal; safe to call more than once."""
+    if hasattr(program.train, "listens"):
+        return
+    preemption = Preemption()
+    program.train = _listening(program.train, preemption)
+    program.validate_and_save = _stopping(program.validate_and_save, preemption)
+    checkpoint_utils.save_checkpoint = _noting(checkpoint_utils.save_checkpoint, preemption)
