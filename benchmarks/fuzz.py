@@ -1,14 +1,15 @@
 """Every reader on hostile input: what comes of 100,000 changed files, by two fuzzers.
 
-    python benchmarks/fuzz.py [--cases 100000] [--reader NAME ...] [--keep FOLDER] [--json benchmarks/results/fuzz.json]
+    python benchmarks/fuzz.py [--cases 100000] [--reader NAME ...] [--keep FOLDER] [--json FILE]
 
-*hypothesis* draws changes of the values that a file holds and of its lines (:mod:`fuzz_mutations`).  *atheris*
-(libFuzzer) changes bytes, and keeps what reaches code that no case reached before.  Each reader of
-:mod:`fuzz_readers` gets half of its cases of each, in a process of its own with bounded memory; what counts as
-a finding is in :mod:`fuzz_watch`.  The same seed gives the same cases of hypothesis, and of atheris as far as
-libFuzzer's choices are the same.
+*hypothesis* draws changes of the values that a file holds and of its lines (:mod:`fuzz_mutations`).
+*atheris* (libFuzzer) changes bytes too, and keeps what reaches code that no case reached before.  Each reader
+of :mod:`fuzz_readers` gets half of its cases from each, in processes of its own with bounded memory; what
+counts as a finding is in :mod:`fuzz_watch`.
 """
 
+import contextlib
+import io
 import json
 import logging
 import multiprocessing
@@ -34,7 +35,7 @@ CASES = 100_000
 CASES_OF_DRAW = 10
 """Changed cases made of what hypothesis draws at a time, since a draw takes longer than most cases."""
 LIMIT = 600
-"""Seconds that a process may take for the cases of a reader; then it hangs where Python cannot interrupt it."""
+"""Seconds that the cases of a reader may take; beyond, it hangs where Python cannot interrupt it."""
 LONGEST = 1 << 17
 PACKAGES = ("fairseq_vhm", "preprocess")
 _LENGTH = struct.Struct("<I")
@@ -168,7 +169,9 @@ def with_atheris(valid: dict[str, bytes], cases: int, seed: int, run: Callable) 
         (Path(corpus) / "valid").write_bytes(pack(valid))
         flags = [f"-runs={cases}", f"-seed={seed}", f"-max_len={LONGEST}", "-timeout=0", "-rss_limit_mb=0"]
         flags += ["-detect_leaks=0", "-verbosity=0", "-len_control=0", "-handle_abrt=0", corpus]
-        atheris.Setup([sys.argv[0], *flags], lambda data: run(unpack(data, names, valid)), custom_mutator=mutate)
+        atheris.Setup(
+            [sys.argv[0], *flags], lambda data: run(unpack(data, names, valid)), custom_mutator=mutate
+        )
         atheris.Fuzz()
 
 
@@ -194,7 +197,7 @@ def unpack(data: bytes, names: list[str], valid: dict[str, bytes]) -> dict[str, 
 
 
 def run_engine(engine: str, wanted: list[str], cases: int, seed: int, keep: Path | None, sender) -> None:
-    """In the process of an engine: load what is to be read with, for atheris instrumented, and go on by forks."""
+    """In the process of an engine: load the readers, instrumented for atheris, and go on by forks."""
     sys.dont_write_bytecode = True
     warnings.simplefilter("ignore")
     readers = load(engine)
@@ -209,7 +212,8 @@ def load(engine: str) -> dict:
     if engine == "atheris":
         import atheris
 
-        with atheris.instrument_imports(include=list(PACKAGES)):
+        quiet = contextlib.redirect_stderr(io.StringIO())
+        with quiet, atheris.instrument_imports(include=list(PACKAGES)):
             from fuzz_readers import READERS
     else:
         from fuzz_readers import READERS
@@ -249,7 +253,9 @@ def table(rows: list[dict]) -> Table:
     for row in [*rows, _total(rows)]:
         engines = [row[engine] for engine in ENGINES if engine in row]
         cases, seconds = (sum(one[what] for one in engines) for what in ("cases", "seconds"))
-        cells.append([row["reader"], row["comes_in"], f"{cases:,}", f"{seconds:.0f}", str(len(row["findings"]))])
+        cells.append(
+            [row["reader"], row["comes_in"], f"{cases:,}", f"{seconds:.0f}", str(len(row["findings"]))]
+        )
     return Table("Hostile input", ["reader", "comes in", "cases", "seconds", "findings"], cells)
 
 

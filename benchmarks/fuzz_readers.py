@@ -45,7 +45,9 @@ from fairseq_vhm.human_eval.key import KEY_FILE, read_key
 from fairseq_vhm.human_eval.ratings import RATINGS_FORMAT, checksum, read_all
 from fairseq_vhm.human_eval.results import evaluate
 from fairseq_vhm.human_eval.sheet import Settings, make_sheets
+from fairseq_vhm.language_pairs import files as pair_files
 from fairseq_vhm.language_pairs.examples import read_examples
+from fairseq_vhm.language_pairs.results import PairScores
 from fairseq_vhm.metrics.outputs import read_numbered, read_pairs
 from fairseq_vhm.pipeline.documents import Document
 from fairseq_vhm.pipeline.folder import RunFolder
@@ -215,7 +217,12 @@ def read_ncls_en2zh(folder: Path) -> None:
 @reader(
     "ncls zh2en",
     "prepare",
-    {"ZH2ENSUM_train.txt": ZH2EN, "ZH2ENSUM_valid.txt": ZH2EN, "PART_I.txt": LCSTS},
+    {
+        "ZH2ENSUM_train.txt": ZH2EN,
+        "ZH2ENSUM_valid.txt": ZH2EN,
+        "ZH2ENSUM_test.txt": ZH2EN,
+        "PART_I.txt": LCSTS,
+    },
 )
 def read_ncls_zh2en(folder: Path) -> None:
     collect(folder, f"ncls:{folder}", "cls", ("zh", "en"))
@@ -223,7 +230,13 @@ def read_ncls_zh2en(folder: Path) -> None:
 
 def crosssum_row(number: int, **more) -> dict:
     page = f"https://news/{number}"
-    return {"text": f"article {number}", "summary": f"summary {number}", "url": page, "id": str(number), **more}
+    return {
+        "text": f"article {number}",
+        "summary": f"summary {number}",
+        "url": page,
+        "id": str(number),
+        **more,
+    }
 
 
 @reader(
@@ -261,7 +274,12 @@ def read_counts(folder: Path) -> None:
 @reader(
     "alignments",
     "prepare lexicon",
-    {"en": lines(ENGLISH), "de": lines(ENGLISH), "forward": lines(["0-0 1-1"] * 4), "reverse": lines(["0-0"] * 4)},
+    {
+        "en": lines(ENGLISH),
+        "de": lines(ENGLISH),
+        "forward": lines(["0-0 1-1"] * 4),
+        "reverse": lines(["0-0"] * 4),
+    },
 )
 def read_alignments(folder: Path) -> None:
     files = (folder / name for name in ("en", "de", "forward", "reverse"))
@@ -457,6 +475,16 @@ def read_study(folder: Path) -> None:
     make_study(folder, folder / "study")
 
 
+def write_old_study(folder: Path) -> None:
+    write_study(folder)
+    make_study(folder, folder / "study")
+
+
+@reader("folder of a study", "human-eval sheet, repeated", files_of(write_old_study))
+def read_old_study(folder: Path) -> None:
+    make_study(folder, folder / "study")
+
+
 @reader("key and ratings", "human-eval results", files_of(write_ratings))
 def read_ratings(folder: Path) -> None:
     key = read_key(folder / KEY_FILE)
@@ -528,6 +556,16 @@ def read_runs(folder: Path) -> None:
 
 
 @reader(
+    "earlier scores",
+    "score --corpus, repeated",
+    {"out/scores.pairs.json": one(SUMMARY), "out/scores.en-bn.json": b"{}"},
+)
+def read_earlier_scores(folder: Path) -> None:
+    pair = PairScores("en", "bn", 3, PAIR["metric"], PAIR["signature"])
+    pair_files.write(folder / "out", [pair], least=1, limit=5.0)
+
+
+@reader(
     "report.toml",
     "report",
     {"report.toml": b'[runs.a]\nname = "A"\nsource_lang = "zh"\nreferences = ["ref"]\n', "ref": b"x\n"},
@@ -551,7 +589,11 @@ def checkpoint(**changes) -> bytes:
     state = {
         "args": None,
         "cfg": {**SECTIONS, "model": MODEL},
-        "model": {"encoder.version": torch.ones(1), "w": torch.ones(3, 2), "b.embed_tokens.weight": torch.ones(4)},
+        "model": {
+            "encoder.version": torch.ones(1),
+            "w": torch.ones(3, 2),
+            "b.embed_tokens.weight": torch.ones(4),
+        },
         "optimizer_history": [{"num_updates": 400, "lr_scheduler_state": {"best": 2.5}}],
         "extra_state": {"best": 2.5, "epoch": 1},
         "last_optimizer_state": None,
@@ -565,7 +607,7 @@ OLD = checkpoint(args=Namespace(**vars(MODEL), task="cross_lingual_summarization
 @reader("checkpoint", "report", {"checkpoint_best.pt": checkpoint()})
 def read_a_checkpoint(folder: Path) -> None:
     found = read_checkpoint(folder / "checkpoint_best.pt")
-    found.settings, found.configuration, found.best
+    found.checked().settings.get("arch")
 
 
 @reader("checkpoint with args", "report", {"checkpoint_best.pt": OLD})
@@ -646,7 +688,11 @@ CHUNK = {"documents": [{"text": "A cat.", "sentences": ["A cat."]}], "counts": {
 @reader(
     "folder of a pipeline",
     "pipeline, resumed",
-    {"out/settings.json": one({"--beam": 4}), "out/work/translate/000000.json": one(CHUNK), "out/report.json": b"{}"},
+    {
+        "out/settings.json": one({"--beam": 4}),
+        "out/work/translate/000000.json": one(CHUNK),
+        "out/report.json": b"{}",
+    },
 )
 def read_pipeline(folder: Path) -> None:
     run = RunFolder(folder / "out")
@@ -688,7 +734,9 @@ examples_run = script(Path(__file__).parents[1] / "examples" / "run.py")
     },
 )
 def read_rows_and_scale(folder: Path) -> None:
-    given = Namespace(scale=folder / "scale.yaml", rows=[folder / "list.yaml"], data=folder, out=folder / "out")
+    given = Namespace(
+        scale=folder / "scale.yaml", rows=[folder / "list.yaml"], data=folder, out=folder / "out"
+    )
     given.fractions = given.seeds = None
     try:
         for job in examples_run.jobs_of(given):

@@ -44,7 +44,7 @@ class TooLong(BaseException):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a reader did that it must not: ``kind`` and the place in this project's code tell findings apart."""
+    """What a reader did that it must not; ``kind`` and the place in our code tell findings apart."""
 
     reader: str
     kind: str
@@ -81,7 +81,7 @@ class Watch:
         except UserError as error:
             if "\n" in str(error) or not str(error):
                 finding = Finding(reader, "message of several lines", place_of(error), str(error))
-        except (Exception, TooLong, SystemExit) as error:  # noqa: BLE001  (what is looked for)
+        except (Exception, TooLong, SystemExit) as error:  # what is looked for
             finding = Finding(reader, type(error).__name__, place_of(error), shortly(error))
         return finding or self._misdeed(reader)
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,6 +15,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.progress import Progress as Bars
+
+from fairseq_vhm.errors import printable
 
 Item = TypeVar("Item")
 
@@ -45,7 +48,7 @@ class LineProgress(Progress):
         self._console = console
 
     def stage(self, name: str, total: int | None = None) -> None:
-        self._console.print(name, highlight=False)
+        self._console.print(printable(name), highlight=False, markup=False)
 
 
 class BarProgress(Progress):
@@ -60,7 +63,7 @@ class BarProgress(Progress):
             over = self._bars.tasks[0]
             self._bars.console.print(f"{over.description} ({over.elapsed:.0f} s)", highlight=False)
             self._bars.remove_task(self._current)
-        self._current = self._bars.add_task(name, total=total)
+        self._current = self._bars.add_task(escape(printable(name)), total=total)
 
     def advance(self, count: int) -> None:
         self._bars.advance(self._current, count)

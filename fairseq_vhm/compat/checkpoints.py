@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from fairseq import checkpoint_utils
 from fairseq.distributed import utils as distributed_utils
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
+from omegaconf.errors import OmegaConfBaseException
 from omegaconf.nodes import AnyNode
 
 from fairseq_vhm.errors import UserError
@@ -46,6 +48,14 @@ def _broadcast_types() -> list:
     return [*omegaconf, placeholder, collections.defaultdict, typing.Any, dict, list, int]
 
 
+_OF_ANOTHER_FORM = (
+    *(AssertionError, AttributeError, LookupError, TypeError, ValueError, OverflowError),
+    *(RecursionError, OmegaConfBaseException, HydraException),
+)
+"""What comes of taking other content for a checkpoint's."""
+_SHOWN = 160
+
+
 def refuse_clearly(load):
     """Wrap ``load_checkpoint_to_cpu``: what cannot be loaded safely ends in one line."""
 
@@ -58,9 +68,13 @@ def refuse_clearly(load):
                 f"{path}: refused, since it holds more than weights and settings ({_culprit(error)}); "
                 "it could run any program when loaded: use a checkpoint from a source you trust"
             ) from error
+        except _OF_ANOTHER_FORM as error:
+            raise _of_another_form(path, error) from error
         except (EOFError, OSError, RuntimeError) as error:
             if not _is_damage(error):
-                raise
+                if isinstance(error, OSError) or "memory" in str(error).lower():
+                    raise
+                raise _of_another_form(path, error) from error
             raise UserError(
                 f"{path}: cut short or not a checkpoint ({type(error).__name__}); "
                 "use another one of the run, such as checkpoint_last.pt or an earlier epoch's"
@@ -68,6 +82,11 @@ def refuse_clearly(load):
 
     load_or_refuse.refuses_clearly = True
     return load_or_refuse
+
+
+def _of_another_form(path: str, error: Exception) -> UserError:
+    what = f"{type(error).__name__}: {error}"[:_SHOWN]
+    return UserError(f"{path}: not of fairseq's form ({what}); give a checkpoint of fairseq-train")
 
 
 def _is_damage(error: Exception) -> bool:

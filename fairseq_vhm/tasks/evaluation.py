@@ -1,6 +1,5 @@
 """Validation by real generation: ROUGE and BLEU of beam-search output, summed over batches and ranks."""
 
-import json
 import logging
 from argparse import Namespace
 from collections.abc import Set
@@ -11,6 +10,7 @@ from fairseq.data import Dictionary
 from fairseq.logging import metrics
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class GenerationMetrics:
             UserError: not a JSON object.
         """
         try:
-            return Namespace(**json.loads(text))
+            return Namespace(**parse_json(text))
         except (ValueError, TypeError) as error:
             raise UserError(
                 f"--eval-gen-args {text}: not a JSON object such as '{{\"beam\": 4}}' ({error})"
