@@ -9,17 +9,18 @@ counts as a finding is in :mod:`fuzz_watch`.
 """
 
 import contextlib
+import importlib.util
 import io
 import json
 import logging
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import struct
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -56,7 +57,7 @@ class Tally:
 
 def fuzz(reader, engine: str, cases: int, seed: int, keep: Path | None) -> Tally:
     """Run ``cases`` cases in a process of its own."""
-    counted, begun = _fork.Value("q", 0), time.perf_counter()
+    counted, before = _fork.Value("q", 0), _seconds_of_children()
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as name:
         folder, log = Path(name) / "case", Path(name) / "findings.jsonl"
         folder.mkdir()
@@ -74,7 +75,13 @@ def fuzz(reader, engine: str, cases: int, seed: int, keep: Path | None) -> Tally
             findings.append(_of_process(reader.name, ended))
         if keep and (findings or ended != 0):
             shutil.copytree(name, keep / f"{reader.name} {engine}".replace(" ", "_"), dirs_exist_ok=True)
-    return Tally(reader.name, reader.what, counted.value, time.perf_counter() - begun, findings)
+    return Tally(reader.name, reader.what, counted.value, _seconds_of_children() - before, findings)
+
+
+def _seconds_of_children() -> float:
+    """CPU time of the processes that this one has started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _of_process(reader: str, ended: int | None) -> dict:
@@ -248,7 +255,7 @@ def summed(found: dict[str, list[Tally]]) -> list[dict]:
 
 
 def table(rows: list[dict]) -> Table:
-    """Reader, where its format comes in, cases, seconds, findings."""
+    """Reader, where its format comes in, cases, CPU seconds, findings."""
     cells = []
     for row in [*rows, _total(rows)]:
         engines = [row[engine] for engine in ENGINES if engine in row]
@@ -256,7 +263,7 @@ def table(rows: list[dict]) -> Table:
         cells.append(
             [row["reader"], row["comes_in"], f"{cases:,}", f"{seconds:.0f}", str(len(row["findings"]))]
         )
-    return Table("Hostile input", ["reader", "comes in", "cases", "seconds", "findings"], cells)
+    return Table("Hostile input", ["reader", "comes in", "cases", "CPU s", "findings"], cells)
 
 
 def _total(rows: list[dict]) -> dict:
@@ -279,6 +286,9 @@ def main() -> None:
     prepare(given.threads)
     logging.disable(logging.CRITICAL)
     engines = given.engine or ENGINES
+    for engine in engines:
+        if importlib.util.find_spec(engine) is None:
+            raise UserError(f"--engine {engine}: pip install 'fairseq-vhm[fuzz]' (atheris: Linux on x86-64)")
     number = len(given.reader) or _number_of_readers()
     each = -(-given.cases // (number * len(engines)))
     found: dict[str, list[Tally]] = {}

@@ -7,6 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
+from fairseq_vhm.errors import printable
 from fairseq_vhm.metrics.outputs import PostProcess
 from fairseq_vhm.metrics.rouge import MultiReference
 from fairseq_vhm.metrics.significance import CORRECTION, Correction, Test
@@ -71,9 +72,9 @@ def command(
     report = build(runs, options, lambda pairs, what: tqdm(pairs, desc=what, leave=False, disable=None))
     for run in report.runs:
         for line in run.missing:
-            print(f"vhm: {run.name}: {line}", file=sys.stderr)
+            print(printable(f"vhm: {run.name}: {line}"), file=sys.stderr)
     for line in report.warnings:
-        print(f"vhm: {line}", file=sys.stderr)
+        print(printable(f"vhm: {line}"), file=sys.stderr)
     written = write(report, out)
     counts = f"{len(report.runs)} runs, {len(report.tables)} tables, {len(report.figures)} figures"
     print(f"{counts}: {written[0]}")
