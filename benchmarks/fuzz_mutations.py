@@ -23,6 +23,7 @@ Values = Callable[[], object]
 
 LARGEST = 1 << 18
 DEEP = 20_000
+DEEP_YAML = 400  # too deep for its reader in Python, which is slow
 IN_DEEP = "lists in lists"
 """Stands for so many lists in one another, which no value of Python's can be written from."""
 LONG = "9" * 5_000
@@ -209,7 +210,7 @@ def _dumped(tree: object) -> bytes:
 
 def _yaml(rng: random.Random, content: bytes, values: Values) -> bytes:
     tree = _with_other_value(rng, yaml.safe_load(content), values)
-    text = yaml.safe_dump(tree, allow_unicode=True).replace(IN_DEEP, "[" * 2000 + "]" * 2000)
+    text = yaml.safe_dump(tree, allow_unicode=True).replace(IN_DEEP, "[" * DEEP_YAML + "]" * DEEP_YAML)
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from fairseq_vhm.align.articles import Article, BadRecord
+from fairseq_vhm.checkpoints import average
 from fairseq_vhm.compat.checkpoints import read as read_checkpoint_file
 from fairseq_vhm.conversion.released import Released
 from fairseq_vhm.data.corpus_files import load_array
@@ -28,6 +29,7 @@ from fairseq_vhm.human_eval.key import read_key
 from fairseq_vhm.human_eval.sheet import Settings, make_sheets
 from fairseq_vhm.language_pairs import files as pair_files
 from fairseq_vhm.language_pairs.results import PairScores
+from fairseq_vhm.report.checkpoint import read_checkpoint
 from fairseq_vhm.report.overrides import Overrides
 from fairseq_vhm.report.runs import find_runs
 from fairseq_vhm.tables import Table
@@ -35,7 +37,6 @@ from fairseq_vhm.text.segment import MANIFEST_NAME, Segmenter
 from preprocess.crosssum.collect import Collector
 from preprocess.crosssum.rows import read_rows
 from preprocess.progress import Progress
-from preprocess.records import Problem
 from preprocess.text import numbered_lines
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +128,7 @@ ROWS = {
     "module": ("train: !!python/module:antigravity", "cannot be read"),
     "aliases": (f"{BOMB}\ntrain: {{lr: *a29}}", "train is not of the kind"),
     "itself": ("train: &a {lr: *a}", "train is not of the kind"),
-    "depth": ("[" * 2000, "cannot be read"),
+    "depth": ("[" * 600, "cannot be read"),
     "folder above": ("stages: [{name: ../../x}]", "name is not of the kind"),
     "absolute": ("stages: [{name: /x}]", "name is not of the kind"),
     "quotes": ("command: vhm 'x", "command is not of the kind"),
@@ -274,11 +275,84 @@ def test_a_packed_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_
     assert [line for _, line in numbered_lines(path)] == [b"one", b"two", b"three"]
 
 
-# What the fuzzer found in single lines
+# What the fuzzer found
+
+DEEP, LONG, SHAPE = b"[" * 20_000, b"9" * 5_000, b"'shape': (3"
+FOUND = [
+    ("lcsts", "PART_I.txt", b"label>5<", b"label>" + LONG + b"<"),
+    ("lcsts", "PART_I.txt", b"label>5<", "label>\u00b2<".encode()),
+    ("ncls en2zh", "EN2ZHSUM_train.txt", b"EN-REF1>", b"EN-REF" + LONG + b">"),
+    ("ncls zh2en", "ZH2ENSUM_train.txt", b"id=0", "id=\u00b2".encode()),
+    ("jsonl", "train.jsonl", b'{"source"', DEEP),
+    ("crosssum", "english_train.jsonl", b"https://news/0", b"\\ud800"),
+    ("counts", "counts.txt", b"w0 9", b"w0 x"),
+    ("manifest", "manifest.json", b'{"a": "b"}', b"null"),
+    ("manifest", "manifest.json", b'"a"', b'"' + LONG + b'"'),
+    ("bin, idx, dict", "cls/train.en-zh.en.idx", b"MMIDIDX", b"XMIDIDX"),
+    ("bin, idx, dict", "cls/train.en-zh.en.idx", b"\0\0\x01", b"\0\0\x02"),
+    ("bin, idx, dict", "cls/train.en-zh.en.idx", b"\x06\0\0\0\0", b"\x06\0\0\0\x7f"),
+    ("bin, idx as text", "cls/train.en-zh.en.idx", b"\x08\x03\0\0\0\0\0\0\0", b"\x08" + b"\xff" * 8),
+    ("bin, idx as text", "cls/train.en-zh.en.idx", b"\x08\x03\0\0\0\0\0\0\0", b"\x08\0\0\0\0\x7f\0\0\0"),
+    ("corpus of many languages", "DATA/pairs/test.json", b'"source": "de"', b'"source": []'),
+    ("corpus of many languages", "DATA/pairs/test.json", b'"count": 1', b'"count": 1e999'),
+    ("corpus of many languages", "DATA/texts/summaries.de.txt", b"summary", b"\xff"),
+    ("corpus of many languages", "DATA/texts/own.de.npy", b"'shape': (1,)", b"'shape': ()"),
+    ("articles", "en_train.jsonl", b'"a.png"', b'"\\ud800"'),
+    ("articles", "out/report.json", b"{", DEEP),
+    ("shards", ".vectors.npy", SHAPE, b"'shape': (" + LONG),
+    ("shards", ".keys.npy", SHAPE, b"'shape': (("),
+    ("log of generation", "hyp", b"H-0\t", b"H-" + LONG + b"\t"),
+    ("references in JSON", "ref.jsonl", b'{"refs"', b'{"x":' * 20_000),
+    ("folder of runs", "m/scores.pairs.json", b'"limit": 5.0', b'"limit": []'),
+    ("folder of runs", "m/scores.pairs.json", b'"min_pair_size": 1', b'"min_pair_size": "~"'),
+    ("folder of runs", "m/scores.en-bn.json", b'"identified": 3', b'"identified": NaN'),
+    ("folder of runs", "m/scores.en-bn.json", b'"identified": 3, ', b""),
+    ("folder of runs", "m/scores.en-bn.json", b'"source": "en"', b'"source": {}'),
+    ("report.toml", "report.toml", b'"ref"', b'"' + LONG + b'"'),
+    ("folder of a pipeline", "out/settings.json", b'{"--beam": 4}', b"3"),
+    ("folder of a pipeline", "out/work/translate/000000.json", b'"counts"', b'"x"'),
+    ("folder of a pipeline", "out/work/translate/000000.json", b'"A cat."', b'"\\ud800"'),
+    ("row, scale, list", "list.yaml", b"[0.5, 1.0]", b"[{}]"),
+    ("row, scale, list", "row.yaml", b"latents: none", b"latents: [[none]]"),
+    ("row, scale, list", "scale.yaml", b"train:", b"x:"),
+    ("manifest, SentencePiece model", "manifest.json", b'"lowercase"', b'"x"'),
+    ("manifest, SentencePiece model", "spm.model", b"\xe2\x96\x81", b"\xe2\x96\xff"),
+    ("config.json", "config.json", b'"vocab_size": 300', b'"vocab_size": ' + DEEP),
+]
 
 
-def test_a_page_with_half_a_character_is_a_bad_row(tmp_path):
-    row = {"text": "a", "summary": "b", "url": "\ud800"}
-    (tmp_path / "english_train.jsonl").write_text(json.dumps(row) + "\n")
-    (problem,) = read_rows(tmp_path / "english_train.jsonl", None)
-    assert isinstance(problem, Problem) and problem.reason == "broken UTF-8"
+@pytest.mark.parametrize("number", range(len(FOUND)), ids=lambda number: f"{FOUND[number][0]} {number}")
+def test_what_was_found_once_ends_in_one_line(watch, number):
+    name, end, old, new = FOUND[number]
+    case = READERS[name].case()
+    file = next(file for file in case if file.endswith(end))
+    assert old in case[file]
+    case[file] = case[file].replace(old, new, 1)
+    assert watch.outcome(name, READERS[name].read, case) is None
+
+
+STATES = {
+    "a tensor": torch.ones(2),
+    "nothing": None,
+    "no history": {"model": {}},
+    "an empty history": {"model": {}, "optimizer_history": []},
+    "history of something else": {"model": {}, "optimizer_history": [3]},
+    "weights that are none": {"model": {"w": "x"}, "optimizer_history": [{"lr_scheduler_state": {}}]},
+    "settings that are none": {"model": {}, "args": torch.zeros(0), "cfg": torch.zeros(0)},
+    "a setting that is a tensor": {"model": {}, "cfg": {"model": {"arch": torch.zeros(0)}}},
+    "an architecture that is a list": {"model": {}, "cfg": {"model": Namespace(arch=["x"])}},
+    "a task that is a list": {"model": {}, "cfg": {"model": Namespace(arch="x"), "task": {"_name": []}}},
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_checkpoint_of_another_form_ends_in_one_line(tmp_path, state):
+    path = tmp_path / "a.pt"
+    torch.save(STATES[state], path)
+    with pytest.raises(UserError):
+        average([path, path], tmp_path / "out.pt")
+    assert not (tmp_path / "out.pt").exists()
+    try:
+        read_checkpoint(path).checked()
+    except UserError as error:
+        assert str(path) in str(error)
