@@ -22,6 +22,10 @@ EXTRAS = {
     "docs": ["furo>=2025.9", "myst-parser>=5", "sphinx>=9"],
     "report": ["jinja2>=3.1", "matplotlib>=3.8"],
     "human-eval": ["jinja2>=3.1", "krippendorff>=0.8"],
+    "fuzz": [
+        "atheris>=3.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
+        "hypothesis>=6.100",
+    ],
     "lexicon": ["eflomal>=2.0"],
     "mt5": ["transformers>=5"],
     "pipeline": ["sentencex>=1.0", "sumy>=0.11"],

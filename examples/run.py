@@ -16,7 +16,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -137,17 +137,69 @@ def run(job: Job, device: str | None) -> None:
         mark.touch()
 
 
-def read_yaml(path: Path) -> dict:
+def read_yaml(path: Path, needed: Iterable[str] = ()) -> dict:
+    """A row, a scale or a list.
+
+    Raises:
+        SystemExit: it cannot be read, or holds something else than :data:`KINDS` says.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        sys.exit(f"run.py: {path}: cannot be read: {error}")
-    return content or {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        sys.exit(f"run.py: {path}: cannot be read: {' '.join(str(error).split())}")
+    content = {} if content is None else content
+    if problem := problem_of(content) or ", ".join(f"lacks {key}" for key in needed if key not in content):
+        sys.exit(f"run.py: {path}: {problem}")
+    return content
+
+
+def problem_of(content: object) -> str | None:
+    """What is wrong with settings; ``None`` where nothing is."""
+    if not isinstance(content, dict):
+        return "holds no settings by name"
+    for name, value in content.items():
+        if name in KINDS and not KINDS[name](value):
+            return f"{name} is not of the kind that it is in examples/README.md"
+    return next(filter(None, map(problem_of, content.get("stages", []))), None)
+
+
+def _is_flags(value: object) -> bool:
+    flat = str | int | float | None  # True and False are whole numbers to Python
+    return isinstance(value, dict) and all(isinstance(one, flat) for pair in value.items() for one in pair)
+
+
+def _is_command(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(shlex.split(value))
+    except ValueError:
+        return False
+
+
+def _is_folder(value: object) -> bool:
+    return isinstance(value, str) and value not in ("", ".", "..") and not set(value) & set("/\0")
+
+
+def _list_of(*kinds: type):
+    return lambda value: isinstance(value, list) and all(type(one) in kinds for one in value)
+
+
+KINDS = {
+    **dict.fromkeys(("train", "generate", "score"), _is_flags),
+    "needs": lambda value: _is_flags(value) and all(map(_is_command, value.values())),
+    **dict.fromkeys(("task", "source", "target", "outputs"), lambda value: isinstance(value, str)),
+    "command": _is_command,
+    "name": _is_folder,
+    "stages": lambda value: isinstance(value, list) and bool(value),
+    "rows": _list_of(str),
+    "fractions": _list_of(int, float),
+    "seeds": _list_of(int),
+}
+"""What the settings of rows, scales and lists have to be; commands are run as they stand there."""
 
 
 def jobs_of(given: argparse.Namespace) -> list[Job]:
     """Rows x fractions x seeds; a list's own, where the command line leaves them open."""
-    scale = read_yaml(given.scale)
+    scale = read_yaml(given.scale, needed=("train", "generate", "score"))
     jobs = []
     for listed in given.rows:
         content = read_yaml(listed)

@@ -38,7 +38,11 @@ def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: pa
 def _load(path: Path) -> dict:
     if not path.is_file():
         raise UserError(f"{path}: missing; name checkpoints of one run, such as checkpoint_last.pt")
-    return checkpoint_utils.load_checkpoint_to_cpu(str(path))
+    state = checkpoint_utils.load_checkpoint_to_cpu(str(path))
+    weights = state.get("model")
+    if not isinstance(weights, dict) or not all(isinstance(one, torch.Tensor) for one in weights.values()):
+        raise UserError(f"{path}: holds no weights; name checkpoints of one run, such as checkpoint_last.pt")
+    return state
 
 
 def _difference(first: dict, second: dict) -> str | None:

@@ -6,5 +6,22 @@ remedy.  The ``vhm`` command prints it without a stack trace and exits with stat
 """
 
 
+def printable(text: str) -> str:
+    """``text`` as one line that does nothing to a terminal: what is not printable is written as ``\\x1b``.
+
+    That is Python's :meth:`str.isprintable`: control characters, line breaks, marks of writing direction,
+    blanks other than the usual one, and halves of characters are not.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 class UserError(Exception):
-    """A mistake in the input; ``str(error)`` is one line that names it and its remedy."""
+    """A mistake in the input; ``str(error)`` is one line that names it and its remedy.
+
+    Names of files and their contents stand in messages: they are made :func:`printable`.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))

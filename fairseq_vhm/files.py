@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and JSON from files that anybody may have written."""
 
 import json
 import os
@@ -8,6 +8,35 @@ from tempfile import NamedTemporaryFile
 from fairseq_vhm.errors import UserError
 
 READABLE = 0o644
+
+
+def parse_json(text: str | bytes) -> object:
+    """What ``text`` says, by Python's own reader.
+
+    Raises:
+        ValueError: it is no JSON; also where lists and objects stand in one another too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists or objects in one another too deeply") from error
+
+
+def map_array(path: Path):
+    """The array of an ``.npy``, memory-mapped; nothing in it is unpickled.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is no array of numbers, or cut short; an empty one cannot be mapped either.
+    """
+    import numpy as np
+
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # numpy parses the head as Python, which fails in many ways
+        raise ValueError(f"no array, or cut short ({type(error).__name__})") from error
 
 
 def check_folder(path: Path, flag: str) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from fairseq_vhm.errors import printable
+
 DAGGER, DOUBLE_DAGGER = "†", "‡"
 IN_LATEX = {DAGGER: r"$^{\dagger}$", DOUBLE_DAGGER: r"$^{\ddagger}$", "±": r"$\pm$", "−": "$-$"}
 
@@ -43,8 +45,9 @@ class Table:
         from tabulate import tabulate
 
         align = ("left", *["right"] * (len(self.columns) - 1))
+        rows = [[printable(str(cell)) for cell in row] for row in self.rows]
         return tabulate(
-            self.rows, headers=self.columns, tablefmt=form, colalign=align, disable_numparse=True
+            rows, headers=self.columns, tablefmt=form, colalign=align, disable_numparse=True
         )
 
 

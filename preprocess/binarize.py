@@ -4,6 +4,7 @@
 numbers of examples and symbols are read back from its index files.
 """
 
+import os
 import struct
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from fairseq_vhm.errors import UserError
 
 _MAGIC = b"MMIDIDX\x00\x00"
 _HEADER = struct.Struct("<QBQ")  # version, code of the number type, examples
+_BYTES_OF_TEXT = 12  # in the index: its size and its place
 _DTYPES = {4: np.int32, 5: np.int64, 8: np.uint16, 9: np.uint32}
 _UNK = 3
 _BLOCK = 1 << 22
@@ -78,11 +80,13 @@ def open_binary(prefix: Path) -> tuple[np.ndarray, np.ndarray]:
             if index.read(len(_MAGIC)) != _MAGIC:
                 raise UserError(f"{prefix}.idx: not an index of fairseq-preprocess")
             _version, code, examples = _HEADER.unpack(index.read(_HEADER.size))
+            if os.fstat(index.fileno()).st_size != index.tell() + _BYTES_OF_TEXT * examples:
+                raise ValueError("another number of texts than it announces")
             sizes = np.frombuffer(index.read(4 * examples), dtype=np.int32)
         tokens = np.memmap(f"{prefix}.bin", dtype=_DTYPES[code], mode="r")
     except (OSError, struct.error, KeyError, ValueError) as error:
         raise UserError(f"{prefix}.bin, .idx: missing or cut short; prepare them again") from error
-    if len(sizes) != examples or int(sizes.sum(dtype=np.int64)) != len(tokens):
+    if (sizes < 0).any() or int(sizes.sum(dtype=np.int64)) != len(tokens):
         raise UserError(f"{prefix}.bin, .idx: cut short; prepare them again")
     return tokens, sizes
 

@@ -69,6 +69,13 @@ def save_counts(counts: Counter[str], path: Path) -> None:
 
 
 def load_counts(path: Path) -> Counter[str]:
-    """Inverse of :func:`save_counts`."""
+    """Inverse of :func:`save_counts`.
+
+    Raises:
+        UserError: a line holds no count.
+    """
     entries = (line.rpartition(" ") for line in _lines(path) if line)
-    return Counter({symbol: int(count) for symbol, _, count in entries})
+    try:
+        return Counter({symbol: int(count) for symbol, _, count in entries})
+    except ValueError as error:
+        raise UserError(f"{path}: damaged; delete the folder that it is in, and prepare again") from error

@@ -8,6 +8,7 @@ from operator import length_hint
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+
+from fairseq_vhm.errors import printable
 
 Item = TypeVar("Item")
 
@@ -58,14 +61,14 @@ class BarProgress(Progress):
             over = self._bars.tasks[0]
             self._bars.console.print(f"{over.description} ({over.elapsed:.0f} s)", highlight=False)
             self._bars.remove_task(self._current)
-        self._current = self._bars.add_task(name, total=total)
+        self._current = self._bars.add_task(escape(printable(name)), total=total)
 
     def advance(self, count: int) -> None:
         if self._current is not None:
             self._bars.advance(self._current, count)
 
     def track(self, items: Iterable[Item], name: str) -> Iterator[Item]:
-        bar = self._bars.add_task(name, total=length_hint(items) or None)
+        bar = self._bars.add_task(escape(printable(name)), total=length_hint(items) or None)
         try:
             for item in items:
                 yield item

@@ -59,10 +59,8 @@ def _texts(prefix: Path, symbols: list[str]) -> Iterator[str]:
     for size in sizes.tolist():
         ids = tokens[start : start + size]
         start += size
-        if size and int(ids.max()) >= len(symbols):
-            raise UserError(
-                f"{prefix}.bin: symbol {int(ids.max())} is beyond its dictionary; prepare it again"
-            )
+        if size and not 0 <= int(ids.min()) <= int(ids.max()) < len(symbols):
+            raise UserError(f"{prefix}.bin: a symbol is beyond its dictionary; prepare it again")
         yield " ".join(names[ids[ids != _EOS]])
 
 

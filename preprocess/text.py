@@ -8,9 +8,11 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from fairseq_vhm.errors import UserError
 
+LONGEST_PACKED_LINE = 1 << 26
 _BOM = b"\xef\xbb\xbf"
 _LINE_BREAKING = {
     "\r": "carriage return inside a line",
@@ -43,13 +45,22 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         UserError: the file cannot be read.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            lines = _bounded(file, path) if path.suffix == ".gz" else file
             for number, line in enumerate(lines, start=1):
                 yield number, line.removesuffix(b"\n").removesuffix(b"\r")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path}: not gzip, or cut short: {error}") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _bounded(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The lines of an unpacked file, which may be a thousand times as large as what is on the disk."""
+    while line := file.readline(LONGEST_PACKED_LINE):
+        if len(line) == LONGEST_PACKED_LINE:
+            raise UserError(f"{path}: a line is longer than {LONGEST_PACKED_LINE >> 20} MiB; unpack the file")
+        yield line
 
 
 def decode(line: bytes) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 from fairseq_vhm.text.segment import MANIFEST_NAME
 from preprocess.manifest import hash_tree
 from preprocess.progress import Progress
@@ -31,8 +32,8 @@ def finished(out: Path, fingerprint: str, overwrite: bool) -> dict | None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     manifest = _read_manifest(out)
-    if manifest[_FINGERPRINT] == fingerprint:
-        whole = all((out / name).is_file() for name in manifest["outputs"])
+    if manifest.get(_FINGERPRINT) == fingerprint:
+        whole = all(os.path.isfile(out / name) for name in manifest["outputs"])
         return manifest if whole else None
     if not overwrite:
         raise UserError(
@@ -44,10 +45,10 @@ def finished(out: Path, fingerprint: str, overwrite: bool) -> dict | None:
 
 def _read_manifest(out: Path) -> dict:
     try:
-        manifest = json.loads((out / MANIFEST_NAME).read_text(encoding="utf-8"))
+        manifest = parse_json((out / MANIFEST_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         manifest = None
-    if not isinstance(manifest, dict) or not {_FINGERPRINT, "outputs"} <= manifest.keys():
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("outputs"), dict):
         raise UserError(f"{out}: exists and was not made by `vhm prepare`; choose another folder")
     return manifest
 
@@ -109,7 +110,7 @@ class Workspace:
         if not mark.exists():
             self.progress.stage(name, total)
             write_json(work(), mark)
-        return json.loads(mark.read_text(encoding="utf-8"))
+        return parse_json(mark.read_text(encoding="utf-8"))
 
     def outputs(self, leave_out: tuple[str, ...]) -> dict[str, str]:
         """Hash of every file that :meth:`publish` will keep, by its relative path."""

@@ -6,7 +6,6 @@ some hundred bytes are in memory.  The articles of a language stand in the order
 nothing depends on the order of files or lines.
 """
 
-import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,9 +20,12 @@ from fairseq_vhm.align.files import Source
 from fairseq_vhm.align.keys import KEY, folded_key, key_of
 from fairseq_vhm.align.settings import SPLITS
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 
 NO_SPLIT = -1
 CONTENT = ("images", "identical")
+FORMULA = ("=", "+", "-", "@")
+"""Beginnings that no address has: ``pairs.tsv``, opened in a spreadsheet, would compute it."""
 _FIELDS = {"summary": KEY, "folded": KEY, "text": KEY, "offset": np.int64, "length": np.int64}
 _CODES = {KEY: "Q", np.int64: "q", np.int32: "i"}
 
@@ -46,7 +48,7 @@ class Article:
     def parse(cls, line: bytes) -> "Article":
         """Raises BadRecord: no object, or one without address, summary or text."""
         try:
-            record = json.loads(line.decode("utf-8"))
+            record = parse_json(line.decode("utf-8"))
         except ValueError as error:  # of UTF-8 and of JSON
             raise BadRecord(f"not JSON: {error}") from error
         if not isinstance(record, dict):
@@ -225,12 +227,11 @@ def _text(record: dict, key: str, needed: bool = True) -> str:
         return ""
     if not isinstance(value, str):
         raise BadRecord(f"no '{key}'" if key not in record else f"'{key}' is not a string")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise BadRecord(f"broken UTF-8 in '{key}'") from error
+    _check_characters(value, key)
     if not needed and any(char in value for char in "\t\r\n"):
         raise BadRecord(f"line break or tabulator in '{key}'")
+    if not needed and value.strip().startswith(FORMULA):
+        raise BadRecord(f"'{key}' begins as a formula of a spreadsheet does")
     if needed and not value.strip():
         raise BadRecord(f"empty '{key}'")
     return value.strip()
@@ -240,4 +241,12 @@ def _listed(record: dict, key: str) -> list[str]:
     values = record.get(key) or []
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise BadRecord(f"'{key}' is not a list of strings")
+    _check_characters("".join(values), key)
     return values
+
+
+def _check_characters(text: str, key: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadRecord(f"broken UTF-8 in '{key}'") from error

@@ -1,6 +1,5 @@
 """The folder that a run leaves: whole or not at all."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 
 REPORT = "report.json"
 
@@ -49,6 +49,6 @@ def published(out: Path) -> Iterator[Path]:
 
 def _is_ours(out: Path) -> bool:
     try:
-        return json.loads((out / REPORT).read_text(encoding="utf-8"))["format"].startswith("vhm align")
+        return parse_json((out / REPORT).read_text(encoding="utf-8"))["format"].startswith("vhm align")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -6,14 +6,15 @@ the same files.  Vectors are read memory-mapped.
 """
 
 import io
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from fairseq_vhm.align.keys import array_key
+from fairseq_vhm.align.keys import KEY, array_key
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.files import write_bytes
+from fairseq_vhm.files import map_array, write_bytes
 
 KEYS, VECTORS = ".keys.npy", ".vectors.npy"
 BLOCK = 16384
@@ -93,9 +94,7 @@ class _Index:
     def __init__(self, folder: Path) -> None:
         self._vectors: list[np.ndarray] = []
         keys, places = [np.empty(0, np.uint64)], [np.empty((0, 2), np.int32)]
-        for path in sorted(folder.glob(f"*{KEYS}")):
-            if (shard := _read_shard(path)) is None:
-                continue
+        for shard in _of_one_width(folder):
             keys.append(shard[0])
             rows = np.arange(len(shard[0]), dtype=np.int32)
             places.append(np.stack([np.full_like(rows, len(self._vectors)), rows], axis=1))
@@ -130,11 +129,19 @@ def as_npy(values: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def _of_one_width(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The shards that are whole; where they are of several widths, those of the most frequent one."""
+    found = [shard for path in sorted(folder.glob(f"*{KEYS}")) if (shard := _read_shard(path))]
+    widths = Counter(vectors.shape[1] for _, vectors in found)
+    return [shard for shard in found if shard[1].shape[1] == widths.most_common(1)[0][0]]
+
+
 def _read_shard(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """Keys and vectors; ``None`` for one that is damaged, which then counts as missing."""
     try:
-        keys = np.load(path, allow_pickle=False)
-        vectors = np.load(str(path).removesuffix(KEYS) + VECTORS, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        keys = np.array(map_array(path))
+        vectors = map_array(Path(str(path).removesuffix(KEYS) + VECTORS))
+    except (OSError, ValueError):
         return None
-    return (keys, vectors) if vectors.ndim == 2 and len(keys) == len(vectors) else None
+    fitting = keys.ndim == 1 and vectors.ndim == 2 and len(keys) == len(vectors)
+    return (keys, vectors) if fitting and keys.dtype == KEY and vectors.dtype.kind == "f" else None

@@ -1,6 +1,5 @@
 """What is known of a trained model: from its checkpoint, its data's folder and files of scores."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from fairseq_vhm.card.labels import check_label, check_path, last_part
 from fairseq_vhm.card.papers import CROSSSUM, VHM, Paper
 from fairseq_vhm.card.settings import choice, differing
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 from fairseq_vhm.report.checkpoint import Checkpoint, read_checkpoint
 from fairseq_vhm.report.runs import Run, Scores, read_scores
 from fairseq_vhm.report.systems import ABLATIONS, ablation_row, base_name
@@ -101,9 +101,16 @@ def gather(path: Path, scores: Sequence[Path], name: str | None, data: Path | No
         _data(run, path, data),
         _chosen(checkpoint),
         _metric(checkpoint),
-        differing(checkpoint),
+        _differing(checkpoint),
         [_scores(one) for one in scores],
     )
+
+
+def _differing(checkpoint: Checkpoint) -> dict[str, object]:
+    try:
+        return differing(checkpoint)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{checkpoint.path}: settings that no flag gives ({error})") from error
 
 
 def task_of(checkpoint: Checkpoint) -> object:
@@ -119,8 +126,8 @@ def _read(path: Path) -> Checkpoint:
     fairseq_vhm.register()
     from fairseq.models import ARCH_CONFIG_REGISTRY
 
-    checkpoint = read_checkpoint(path)
-    task, arch = task_of(checkpoint), checkpoint.settings["arch"]
+    checkpoint = read_checkpoint(path).checked()
+    task, arch = task_of(checkpoint), str(checkpoint.settings["arch"])
     if task not in (TRIO, MANY):
         raise UserError(f"{path}: its task is {ascii(task)}; give a model of {TRIO} or {MANY}")
     if arch not in ARCH_CONFIG_REGISTRY:
@@ -177,7 +184,7 @@ def _many(folder: Path | None, name: str) -> Data:
 def _manifest(folder: Path | None) -> dict:
     """What ``vhm prepare`` said of a folder; empty where it did not."""
     try:
-        manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8")) if folder else {}
+        manifest = parse_json((folder / MANIFEST_NAME).read_text(encoding="utf-8")) if folder else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return manifest if isinstance(manifest, dict) else {}

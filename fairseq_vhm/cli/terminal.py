@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from fairseq_vhm.errors import printable
 from fairseq_vhm.files import write_json
 
 STDOUT = "-"
@@ -13,7 +14,7 @@ STDOUT = "-"
 
 def say(line: str) -> None:
     """A line to the user."""
-    print(f"vhm: {line}", file=sys.stderr)
+    print(printable(f"vhm: {line}"), file=sys.stderr)
 
 
 def warn(line: str) -> None:

@@ -20,8 +20,10 @@ import numpy as np
 import torch
 from fairseq import checkpoint_utils
 from fairseq.distributed import utils as distributed_utils
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
+from omegaconf.errors import OmegaConfBaseException
 from omegaconf.nodes import AnyNode
 
 from fairseq_vhm.errors import UserError
@@ -47,6 +49,14 @@ def _broadcast_types() -> list:
     return [*omegaconf, placeholder, collections.defaultdict, typing.Any, dict, list, int]
 
 
+_OF_ANOTHER_FORM = (
+    *(AssertionError, AttributeError, LookupError, TypeError, ValueError, OverflowError),
+    *(RecursionError, OmegaConfBaseException, HydraException),
+)
+"""What comes of taking other content for a checkpoint's."""
+_SHOWN = 160
+
+
 def refuse_clearly(load: Any) -> Any:
     """Wrap ``load_checkpoint_to_cpu``: what cannot be loaded safely ends in one line."""
 
@@ -60,9 +70,13 @@ def refuse_clearly(load: Any) -> Any:
                 f"{path}: refused, since it holds more than weights and settings ({_culprit(error)}); "
                 "it could run any program when loaded: use a checkpoint from a source you trust"
             ) from error
+        except _OF_ANOTHER_FORM as error:
+            raise _of_another_form(path, error) from error
         except (EOFError, OSError, RuntimeError, zipfile.BadZipFile) as error:
             if not _is_damage(error):
-                raise
+                if isinstance(error, OSError) or "memory" in str(error).lower():
+                    raise
+                raise _of_another_form(path, error) from error
             raise UserError(
                 f"{path}: cut short or not a checkpoint ({type(error).__name__}); "
                 "use another one of the run, such as checkpoint_last.pt or an earlier epoch's"
@@ -83,6 +97,11 @@ def _check_sums(path: str) -> None:
     with zipfile.ZipFile(path) as archive:
         if (changed := archive.testzip()) is not None:
             raise zipfile.BadZipFile(f"{changed} has changed")
+
+
+def _of_another_form(path: str, error: Exception) -> UserError:
+    what = f"{type(error).__name__}: {error}"[:_SHOWN]
+    return UserError(f"{path}: not of fairseq's form ({what}); give a checkpoint of fairseq-train")
 
 
 def _is_damage(error: Exception) -> bool:

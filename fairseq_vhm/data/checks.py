@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 AGAIN = "run fairseq-preprocess (or vhm prepare) again"
 _MAGIC = MMapIndexedDataset.Index._HDR_MAGIC
+_OTHER_FORMATS = (b"TNTIDX\0\0", b"HUFFIDX\0\0")
 _HEADER = struct.Struct("<9sQBQ")  # magic, version, code of the ids' type, number of texts
 _SCAN_WHOLE = 1 << 28  # bytes; larger files are sampled for ids beyond the dictionary
 _SAMPLES = 4096
@@ -46,6 +47,7 @@ class BinarisedText:
     def largest_id(self) -> int:
         """The largest token id (in files beyond 256 MiB: of 4,096 texts spread over the file)."""
         tokens = np.memmap(self.prefix + ".bin", dtype=self.dtype, mode="r")
+        tokens = tokens.view(self.dtype.str.replace("i", "u"))  # what is below 0 is beyond every dictionary
         if tokens.nbytes <= _SCAN_WHOLE:
             return int(tokens.max())
         ends = np.cumsum(self.sizes, dtype=np.int64)
@@ -67,18 +69,23 @@ def read_binarised(prefix: str) -> BinarisedText | None:
             raise UserError(f"{prefix}{extension}: missing; {AGAIN}")
     with open(prefix + ".idx", "rb") as index:
         header = index.read(_HEADER.size)
-        if not header.startswith(_MAGIC) and not _MAGIC.startswith(header):
+        if header.startswith(_OTHER_FORMATS):
             return None
+        if not header.startswith(_MAGIC) and not _MAGIC.startswith(header):
+            raise UserError(f"{prefix}.idx: no index of fairseq's; {AGAIN}")
         if len(header) < _HEADER.size:
             raise UserError(f"{prefix}.idx: empty or cut short; {AGAIN}")
-        _, _, code, count = _HEADER.unpack(header)
+        _, version, code, count = _HEADER.unpack(header)
         if os.path.getsize(prefix + ".idx") != _HEADER.size + 12 * count:
             raise UserError(f"{prefix}.idx: cut short ({count:,} texts announced); {AGAIN}")
         sizes = np.frombuffer(index.read(4 * count), dtype=np.int32)
         starts = np.frombuffer(index.read(8 * count), dtype=np.int64)
-    if code not in _code_to_dtype:
-        raise UserError(f"{prefix}.idx: unknown type {code} of token ids (corrupted?); {AGAIN}")
+    if version != 1 or code not in _code_to_dtype or np.dtype(_code_to_dtype[code]).kind not in "iu":
+        raise UserError(f"{prefix}.idx: unknown version or type {code} of token ids (corrupted?); {AGAIN}")
     dtype = np.dtype(_code_to_dtype[code])
+    ends = np.cumsum(sizes, dtype=np.int64)
+    if (sizes < 0).any() or (starts != (ends - sizes) * dtype.itemsize).any():
+        raise UserError(f"{prefix}.idx: its texts do not follow each other (corrupted?); {AGAIN}")
     expected, found = int(sizes.sum(dtype=np.int64)) * dtype.itemsize, os.path.getsize(prefix + ".bin")
     if found != expected:
         raise UserError(

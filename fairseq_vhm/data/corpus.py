@@ -176,7 +176,10 @@ class Corpus:
             UserError: there are not as many lines as summaries.
         """
         path = layout.raw_path(self.folder, self._known(language))
-        lines = path.read_bytes().decode("utf-8").split("\n")[:-1]
+        try:
+            lines = path.read_bytes().decode("utf-8").split("\n")[:-1]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); {AGAIN}") from error
         if len(lines) != self.count(SUMMARIES, language):
             raise UserError(
                 f"{path}: {len(lines):,} lines for {self.count(SUMMARIES, language):,} summaries; {AGAIN}"
@@ -253,7 +256,7 @@ class Corpus:
         path, own = layout.own_path(self.folder, language), self.own_summaries(language)
         if own.shape != (self.count(ARTICLES, language),):
             raise UserError(
-                f"{path}: {len(own):,} numbers for {self.count(ARTICLES, language):,} articles; {AGAIN}"
+                f"{path}: {own.size:,} numbers for {self.count(ARTICLES, language):,} articles; {AGAIN}"
             )
         check_range(path, own, -1, self.count(SUMMARIES, language), f"summaries of {language}")
 

@@ -5,7 +5,6 @@ summaries, pairs) whole; of texts only where the last one ends.
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import DTypeLike
 from fairseq_vhm.data import corpus_layout as layout
 from fairseq_vhm.data.corpus_layout import KINDS
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import map_array, parse_json
 from fairseq_vhm.language_codes import check_codes
 
 AGAIN = "run vhm prepare crosssum again"
@@ -30,10 +30,10 @@ def mapped(path: Path, dtype: DTypeLike, offset: int, count: int) -> np.ndarray:
 def load_array(path: Path) -> np.ndarray:
     """A memory-mapped ``.npy`` of int32."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = map_array(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: missing; {AGAIN}") from error
-    except (OSError, ValueError, EOFError) as error:
+    except ValueError as error:
         if path.is_file() and (empty := _empty_array(path)) is not None:
             return empty
         raise UserError(f"{path}: cut short or no array; {AGAIN}") from error
@@ -44,16 +44,18 @@ def load_array(path: Path) -> np.ndarray:
 
 def _empty_array(path: Path) -> np.ndarray | None:
     """An array without items, which numpy does not map; ``None`` where it is something else."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return array if array.size == 0 and array.dtype == np.int32 else None
+    with path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format._read_array_header(file, version)
+        except Exception:  # as in map_array
+            return None
+    return np.empty(shape, dtype) if 0 in shape and dtype == np.int32 else None
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: missing; {AGAIN}") from error
     except (OSError, ValueError) as error:
@@ -106,11 +108,12 @@ def read_groups(path: Path) -> tuple[tuple[tuple[str, str], ...], np.ndarray]:
     try:
         directions = tuple((group["source"], group["target"]) for group in groups)
         counts = [int(group["count"]) for group in groups]
-    except (KeyError, TypeError, ValueError) as error:
+        different, offsets = set(directions), np.cumsum([0, *counts], dtype=np.int64)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: a group lacks source, target or count; {AGAIN}") from error
-    if len(set(directions)) < len(directions) or min(counts, default=1) < 1:
+    if len(different) < len(directions) or min(counts, default=1) < 1:
         raise UserError(f"{path}: a direction stands there twice, or has no pairs; {AGAIN}")
-    return directions, np.cumsum([0, *counts], dtype=np.int64)
+    return directions, offsets
 
 
 def read_header(prefix: Path) -> tuple[int, int]:

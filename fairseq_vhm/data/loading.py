@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +148,19 @@ def load_pairs(
 
 
 def load_raw(folder: TaskFolder, split: str, dictionary: MarkedDictionary, options: PairOptions) -> Any:
-    """One split as fairseq reads it, neither tagged nor cut (a ``LanguagePairDataset``)."""
+    """One split as fairseq reads it, neither tagged nor cut (a ``LanguagePairDataset``).
+
+    Raises:
+        UserError: files of another of fairseq's formats than the usual one are damaged.
+    """
+    try:
+        return _load_raw(folder, split, dictionary, options)
+    except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError, struct.error) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise UserError(f"{folder.prefix(split, folder.source)}: cannot be read ({what}); {AGAIN}") from error
+
+
+def _load_raw(folder: TaskFolder, split: str, dictionary: MarkedDictionary, options: PairOptions) -> Any:
     return load_langpair_dataset(
         folder.path,
         split,

@@ -1,14 +1,17 @@
 """``key.json``: what the organiser keeps, the systems behind the items and how the study was made."""
 
-import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 
 KEY_FORMAT = "vhm human-eval key 1"
 KEY_FILE = "key.json"
+ANNOTATOR = re.compile(r"\w[\w.-]*")
+"""Names of annotators, which are parts of names of files."""
 DAMAGED = "a damaged key; the command that made it makes it again in a new folder"
 
 
@@ -58,18 +61,19 @@ def read_key(path: Path) -> Key:
 
 
 def _is_whole(key: Key) -> bool:
-    """Whether every annotator has every item once, and every item systems of the study."""
+    """Whether every annotator has a name and every item once, and every item systems of the study."""
     numbers = {sample["number"]: sample["line"] for sample in key.samples}
     items = sorted(key.items)
     shown = [sorted(item for listed in order for item in listed) for order in key.orders.values()]
     known = all(set(names) <= set(key.systems) for names in key.items.values())
+    known = known and all(map(ANNOTATOR.fullmatch, key.orders))
     return known and len(numbers) == len(key.samples) > 0 and all(order == items for order in shown)
 
 
 def read_object(path: Path, expected: str) -> dict[str, Any]:
     """The JSON object in a file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -6,7 +6,6 @@ It holds texts, numbers drawn at random and the criteria; names, files and setti
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import check_folder, write_json, write_text
 from fairseq_vhm.human_eval.criteria import CRITERIA
 from fairseq_vhm.human_eval.design import Item, Sample, draw_samples, presentation
-from fairseq_vhm.human_eval.key import KEY_FILE, Key, read_key
+from fairseq_vhm.human_eval.key import ANNOTATOR, KEY_FILE, Key, read_key
 from fairseq_vhm.human_eval.material import LABELS, System, parse_systems, read_material
 from fairseq_vhm.human_eval.ratings import RATINGS_FORMAT
 from fairseq_vhm.metrics.outputs import PostProcess
@@ -25,7 +24,6 @@ from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.pages import render
 
 TITLE = "Rating summaries"
-ANNOTATOR = re.compile(r"\w[\w.-]*")
 STUDY_DIGITS = 12
 
 Order = list[tuple[Sample, list[Item]]]

@@ -3,20 +3,20 @@
 ``scores.pairs.json`` is written last, so that a folder with it is whole; ``scores.pairs.md`` has its tables.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.files import write_json, write_text
+from fairseq_vhm.files import parse_json, write_json, write_text
 from fairseq_vhm.language_pairs import means, offtarget, tables
 from fairseq_vhm.language_pairs.results import PairScores, counted
 from fairseq_vhm.tables import Table
 
 SUMMARY = "scores.pairs.json"
 TABLES = "scores.pairs.md"
+_BEYOND = 1e18  # any figure
 PAIR_FILE = re.compile(r"scores\.(.+)-(.+)\.json")
 """Both languages may hold hyphens: which is which is said inside the file."""
 
@@ -89,13 +89,19 @@ def write(out: Path, pairs: Sequence[PairScores], least: int, limit: float, **ab
 def read_summary(path: Path) -> dict:
     """``scores.pairs.json``; empty where it is not there or is none."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return document if isinstance(document["pairs"], dict) else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        document = parse_json(path.read_text(encoding="utf-8"))
+        figures = document.get("min_pair_size", 1), document.get("off_target", {}).get("limit", 0.0)
+        return document if isinstance(document["pairs"], dict) and all(map(_is_figure, figures)) else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, int | float) and -_BEYOND < value < _BEYOND
 
 
 def _of_earlier_scoring(out: Path) -> list[Path]:
     """The files of pairs that an earlier scoring wrote, and its summary before them."""
-    earlier = read_summary(out / SUMMARY).get("pairs", {})
-    return [out / SUMMARY, *(out / f"scores.{name}.json" for name in earlier)]
+    earlier = {f"scores.{name}.json" for name in read_summary(out / SUMMARY).get("pairs", {})}
+    there = (path for path in sorted(out.glob("scores.*.json")) if path.name in earlier)
+    return [out / SUMMARY, *there]

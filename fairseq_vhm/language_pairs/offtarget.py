@@ -18,6 +18,7 @@ LIMIT = 5.0
 wrong, before it is warned of."""
 
 _IN = "in_"
+_NEEDED = {"empty", "unidentified", "identified", "references"}
 _MOST_NAMED = 3
 
 
@@ -61,7 +62,7 @@ class OffTarget:
 
 def told(pairs: Iterable[PairScores]) -> list[PairScores]:
     """The pairs of which it is known."""
-    return [pair for pair in pairs if NAME in pair.metric]
+    return [pair for pair in pairs if pair.metric.get(NAME, {}).keys() >= _NEEDED]
 
 
 def over_all(pairs: Sequence[PairScores], name: str = "all") -> OffTarget:
@@ -90,7 +91,9 @@ def by_pair(pairs: Sequence[PairScores]) -> list[OffTarget]:
 
 def not_told(pairs: Iterable[PairScores]) -> list[str]:
     """Target languages of which it is not known, since the identifier does not know them."""
-    return sorted({pair.target for pair in pairs if NAME not in pair.metric})
+    pairs = list(pairs)
+    known = {pair.name for pair in told(pairs)}
+    return sorted({pair.target for pair in pairs if pair.name not in known})
 
 
 def warning(pairs: Sequence[PairScores], limit: float = LIMIT) -> str | None:

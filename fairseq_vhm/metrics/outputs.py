@@ -7,7 +7,6 @@ several outputs for a sentence the one of the highest score, the first of equals
 one whole run over the reference is refused.
 """
 
-import json
 import math
 import re
 from collections import defaultdict
@@ -17,12 +16,13 @@ from pathlib import Path
 from typing import Literal
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.text.symbols import BLANK, unescape
 
 PostProcess = Literal["none", "sentencepiece", "subword_nmt", "ncls"]
 
-LOG_LINE = re.compile(r"([STHDP])-(\d+)\t")
+LOG_LINE = re.compile(r"([STHDP])-(\d{1,18})\t")
 LOG_OUTPUT = re.compile(r"[HD]-\d+\t(\S+)\t(.*)", re.DOTALL)
 ONCE_A_SENTENCE = "ST"
 OUTPUT_KINDS = "DH"
@@ -204,7 +204,7 @@ def _json_outputs(path: Path, lines: Sequence[str]) -> dict[int, str]:
     outputs: dict[int, str] = {}
     for line_number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             number, text = record["id"], record["output"]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f'{path}, line {line_number}: not {{"id": NUMBER, "output": TEXT}}') from error
@@ -288,7 +288,7 @@ def _is_json(lines: Sequence[str]) -> bool:
     if not all(line.startswith("{") for line in lines):
         return False
     try:
-        return isinstance(json.loads(lines[0]), dict)
+        return isinstance(parse_json(lines[0]), dict)
     except ValueError:
         return False
 
@@ -296,7 +296,7 @@ def _is_json(lines: Sequence[str]) -> bool:
 def _json_references(path: Path, number: int, line: str, lang: str) -> list[str]:
     """References of one JSON line: under ``refs``, else the language's code, else ``target``."""
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError as error:
         raise UserError(f"{path}, line {number}: not JSON ({error})") from error
     keys = ("refs", language_of(lang), "target")

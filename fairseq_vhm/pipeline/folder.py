@@ -7,7 +7,6 @@ is a chunk that a step has finished, written whole or not at all, so that a run 
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 from collections import Counter
@@ -17,9 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.files import write_json
+from fairseq_vhm.files import parse_json, write_json
 from fairseq_vhm.pipeline.documents import Document
 
+_DAMAGED = "damaged; begin anew with --overwrite"
 _SETTINGS, _REPORT, _LOCK, _WORK = "settings.json", "report.json", ".lock", "work"
 
 
@@ -27,6 +27,18 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file's contents."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _text(value: object) -> str:
+    """A text that can be written."""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    value.encode("utf-8")
+    return value
+
+
+def _document(kept: dict) -> Document:
+    return Document(_text(kept["text"]), tuple(map(_text, kept["sentences"])))
 
 
 class RunFolder:
@@ -101,8 +113,9 @@ class RunFolder:
             write_json(path, settings)
             return
         try:
-            noted = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            noted = parse_json(path.read_text(encoding="utf-8"))
+            noted = dict(noted)
+        except (ValueError, TypeError) as error:
             raise UserError(f"{path}: damaged; choose another folder, or give --overwrite") from error
         differ = [key for key in {**noted, **settings} if noted.get(key) != settings.get(key)]
         if differ:
@@ -115,7 +128,12 @@ class RunFolder:
     def report(self) -> dict | None:
         """The report of a run that is done."""
         path = self.out / _REPORT
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return dict(parse_json(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}: {_DAMAGED}") from error
 
     def has_chunk(self, step: str, number: int) -> bool:
         """Whether a step has finished a chunk."""
@@ -128,10 +146,19 @@ class RunFolder:
         write_json(path, {"documents": [asdict(d) for d in documents], "counts": counts})
 
     def load_chunk(self, step: str, number: int) -> tuple[list[Document], Counter]:
-        """Inverse of :meth:`save_chunk`."""
-        content = json.loads(self._chunk(step, number).read_text(encoding="utf-8"))
-        documents = [Document(d["text"], tuple(d["sentences"])) for d in content["documents"]]
-        return documents, Counter(content["counts"])
+        """Inverse of :meth:`save_chunk`.
+
+        Raises:
+            UserError: the chunk is not there, or damaged.
+        """
+        path = self._chunk(step, number)
+        try:
+            content = parse_json(path.read_text(encoding="utf-8"))
+            documents = [_document(one) for one in content["documents"]]
+            counts = {str(name): int(count) for name, count in dict(content["counts"]).items()}
+        except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
+            raise UserError(f"{path}: {_DAMAGED}") from error
+        return documents, Counter(counts)
 
     def count_chunks(self, step: str) -> int:
         """Number of chunks that a step has finished."""

@@ -1,12 +1,12 @@
 """Settings of a pipeline, the only home of their defaults; importing them loads neither torch nor fairseq."""
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 from fairseq_vhm.pipeline.folder import hash_file
 from fairseq_vhm.pipeline.segmentation import OWN, manifests_of
 from fairseq_vhm.text.pretrained import settings_files, weight_files
@@ -182,7 +182,7 @@ def parse_generation(flag: str, text: str | None, library: str) -> dict:
         UserError: not a JSON object, or a name that the library does not know.
     """
     try:
-        given = json.loads(text) if text else {}
+        given = parse_json(text) if text else {}
     except ValueError as error:
         raise UserError(f"{flag} {text}: not JSON ({error})") from error
     if not isinstance(given, dict):

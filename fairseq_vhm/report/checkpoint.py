@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
@@ -44,6 +45,15 @@ class Checkpoint:
     updates: int
     best: float | None = None
 
+    def checked(self) -> "Checkpoint":
+        """Itself.
+
+        Raises:
+            UserError: its settings are none of its architecture's.
+        """
+        _ = self.configuration
+        return self
+
     @cached_property
     def settings(self) -> dict[str, object]:
         """All settings by name; ``arch`` and ``task_name`` among them."""
@@ -59,8 +69,14 @@ class Checkpoint:
         """The settings in which two runs of one system agree.
 
         A setting that the run's version of the plugin did not have yet stands at its default.
+
+        Raises:
+            UserError: they are none of its architecture's.
         """
-        sections = _completed(self.sections)
+        try:
+            sections = _completed(self.sections)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UserError(f"{self.path}: settings that no flag gives ({error})") from error
         others = {key for name, section in sections.items() if name != "model" for key in section}
         found = {k: v for k, v in sections.get("model", {}).items() if k not in others}
         found["arch"] = self.settings["arch"]
@@ -129,21 +145,25 @@ def _is_of_fairseq(state: object) -> bool:
     if not isinstance(state, Mapping) or not isinstance(state.get("model"), Mapping):
         return False
     weights = all(isinstance(name, str) and isinstance(one, Tensor) for name, one in state["model"].items())
-    settings = state.get("cfg") or state.get("args")
-    return weights and isinstance(settings, Mapping | argparse.Namespace)
+    settings = (state.get("cfg"), state.get("args"))
+    return weights and any(isinstance(one, Mapping | argparse.Namespace) for one in settings)
 
 
 def _progress(state: Mapping) -> tuple[int, float | None]:
     """Updates, and the best value of the metric that chooses the best checkpoint."""
-    history = state.get("optimizer_history") or [{}]
-    best = (state.get("extra_state") or {}).get("best")
-    return int(history[-1].get("num_updates", 0)), None if best is None else float(best)
+    history, extra = state.get("optimizer_history"), state.get("extra_state")
+    last = history[-1] if isinstance(history, list) and history else None
+    updates = last.get("num_updates") if isinstance(last, Mapping) else 0
+    best = extra.get("best") if isinstance(extra, Mapping) else None
+    return updates if type(updates) is int else 0, float(best) if isinstance(best, int | float) else None
 
 
 def _sections(state: Mapping) -> dict[str, dict[str, object]]:
     """Settings by section; of an old checkpoint (``args``) all in the section ``model``."""
-    settings = state.get("cfg") or {"model": state.get("args")}
-    plain = {name: _plain(section) for name, section in settings.items()}
+    settings = state.get("cfg")
+    if not isinstance(settings, Mapping) or not settings:
+        settings = {"model": state.get("args")}
+    plain = {str(name): _plain(section) for name, section in settings.items()}
     return {name: section for name, section in plain.items() if section is not None}
 
 
@@ -159,11 +179,11 @@ def _completed(sections: Mapping[str, Mapping]) -> dict[str, Mapping]:
     completed = dict(sections)
     for section, known in ("task", TASK_DATACLASS_REGISTRY), ("criterion", CRITERION_DATACLASS_REGISTRY):
         settings = sections.get(section, {})
-        if named := known.get(settings.get("_name")):
+        if named := known.get(str(settings.get("_name"))):
             defaults = {field.name: _resolved(field.default, sections) for field in fields(named)}
             completed[section] = {**defaults, **settings}
     model = argparse.Namespace(**sections.get("model", {}))
-    if complete := ARCH_CONFIG_REGISTRY.get(getattr(model, "arch", None)):
+    if complete := ARCH_CONFIG_REGISTRY.get(str(getattr(model, "arch", None))):
         complete(model)
     return completed | {"model": vars(model)}
 
@@ -176,5 +196,14 @@ def _resolved(default: object, sections: Mapping[str, Mapping]) -> object:
 
 def _plain(section: object) -> dict[str, object] | None:
     if isinstance(section, argparse.Namespace):
-        return vars(section)
-    return dict(section) if isinstance(section, Mapping) else None
+        section = vars(section)
+    if not isinstance(section, Mapping):
+        return None
+    return {str(name): _plain_value(value) for name, value in section.items()}
+
+
+def _plain_value(value: object) -> object:
+    """A setting; what no flag gives (a tensor) as a text."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain_value, value))
+    return value if isinstance(value, str | bool | int | float | Mapping | Enum | None) else str(value)

@@ -6,7 +6,6 @@ resumed or started again: where the number of updates falls back, what was logge
 since the later process went on from there.
 """
 
-import json
 import math
 import re
 from collections import Counter
@@ -14,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+
+from fairseq_vhm.files import parse_json
 
 Point = dict[str, float]
 
@@ -180,7 +181,7 @@ def _first_update(lines: Sequence[str]) -> float:
 def _parse_json(line: str) -> tuple[str, dict] | None:
     brace = line.find('{"')
     try:
-        raw = json.loads(line[brace:]) if brace >= 0 else None
+        raw = parse_json(line[brace:]) if brace >= 0 else None
     except ValueError:  # a line that is still being written, or no JSON
         return None
     if not isinstance(raw, dict):

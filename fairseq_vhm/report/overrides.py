@@ -12,6 +12,7 @@
     outputs = "published/tncls.txt"   # makes a run even where there is no such folder
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -100,6 +101,6 @@ def _value(where: str, folder: Path, key: str, value: Any) -> Any:
     if key not in ("outputs", "references", "source"):
         return value
     paths = tuple(folder / text for text in texts)
-    if missing := [one for one in paths if not one.is_file()]:
+    if missing := [one for one in paths if not os.path.isfile(one)]:
         raise UserError(f"{where}: {key} {missing[0]}: there is no such file")
     return paths if listed else paths[0]

@@ -8,7 +8,7 @@ one pair of languages, for CrossSum's figures, and ``scores.pairs.json`` says wh
 found over all of them.
 """
 
-import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 from fairseq_vhm.language_pairs.files import PAIR_FILE, SUMMARY, read_summary
 from fairseq_vhm.language_pairs.offtarget import LIMIT
 from fairseq_vhm.language_pairs.results import PairScores
@@ -192,7 +193,7 @@ def _read_run(folder: Path, name: str, files: _Files, overrides: Overrides) -> R
 def _read_checkpoint(folder: Path, missing: list[str]) -> Checkpoint | None:
     path = find_checkpoint(folder)
     try:
-        return read_checkpoint(path) if path else None
+        return read_checkpoint(path).checked() if path else None
     except UserError as error:
         missing.append(str(error))
         return None
@@ -217,9 +218,9 @@ def read_scores(path: Path) -> Scores:
         UserError: it is another file, or damaged.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        figures = {name: dict(parts) for name, parts in document["metric"].items()}
-        languages = (document["source"], document["target"]) if "source" in document else None
+        document = parse_json(path.read_text(encoding="utf-8"))
+        figures = {name: _figures(parts) for name, parts in document["metric"].items()}
+        languages = (str(document["source"]), str(document["target"])) if "source" in document else None
         count = int(document.get("n", 0))
         scores = Scores(path, figures, dict(document["signature"]), count, languages)
         scores.headlines()
@@ -227,6 +228,14 @@ def read_scores(path: Path) -> Scores:
         what = f"{path.name} is not what `vhm score --json` writes ({type(error).__name__})"
         raise UserError(what) from error
     return scores
+
+
+def _figures(parts: Mapping) -> dict[str, float]:
+    """The figures of a metric; what a diverged model has (``NaN``) is none."""
+    for figure in parts.values():
+        if not isinstance(figure, int | float) or not math.isfinite(figure):
+            raise ValueError(f"{figure!r} is no figure")
+    return dict(parts)
 
 
 def _read_scores(path: Path, missing: list[str]) -> Scores | None:

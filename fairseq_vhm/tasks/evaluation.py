@@ -3,7 +3,6 @@
 ROUGE, BLEU, and by ``--eval-metrics`` all of :mod:`fairseq_vhm.metrics.registry`, plugins' among them.
 """
 
-import json
 import logging
 from argparse import Namespace
 from collections.abc import Mapping, Sequence, Set
@@ -17,6 +16,7 @@ from fairseq.data import Dictionary
 from fairseq.logging import metrics
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 from fairseq_vhm.metrics.base import CorpusScore, Score
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class GenerationMetrics:
             UserError: not a JSON object.
         """
         try:
-            return Namespace(**json.loads(text))
+            return Namespace(**parse_json(text))
         except (ValueError, TypeError) as error:
             raise UserError(
                 f"--eval-gen-args {text}: not a JSON object such as '{{\"beam\": 4}}' ({error})"

@@ -6,10 +6,10 @@ that spell characters it does not know, the pieces of texts, and last the sentin
 no text ever has.
 """
 
-import json
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 from fairseq_vhm.text.subword import SubwordSegmenter
 from fairseq_vhm.text.symbols import BLANK, escape_piece
 
@@ -31,7 +31,7 @@ def read_config(folder: Path, flag: str) -> dict:
     """
     path = Path(folder) / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(
             f"{flag} {folder}: no {CONFIG} ({error.strerror}); give the folder of a HuggingFace mT5 such as "

@@ -5,7 +5,6 @@ The folders are those of ``transformers`` and ``sentence-transformers``.  Nothin
 
 import hashlib
 import importlib
-import json
 import os
 import sys
 import warnings
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 
 DEVICES = ("auto", "cpu", "cuda")
 INSTALL = "pip install 'fairseq-vhm[metrics]'"
@@ -81,7 +81,7 @@ def digest(files: list[Path]) -> str:
 def depth(path: Path, flag: str) -> int:
     """Number of layers of the encoder, from its ``config.json``."""
     try:
-        settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        settings = parse_json((path / "config.json").read_text(encoding="utf-8"))
         return next(int(settings[key]) for key in DEPTH_KEYS if key in settings)
     except (OSError, ValueError, TypeError, StopIteration) as error:
         raise UserError(f"{flag} {path}: config.json does not tell the number of layers") from error

@@ -140,6 +140,8 @@ def _load_model(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"{path}: no such SentencePiece model")
     try:
-        return sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (RuntimeError, OSError) as error:
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        processor.id_to_piece(list(range(processor.get_piece_size())))  # are they texts?
+        return processor
+    except (RuntimeError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a SentencePiece model") from error

@@ -25,6 +25,7 @@ from preprocess.records import Level, Pair, Problem, origin
 from preprocess.text import BadText, numbered_lines
 
 LINE_BREAKS = re.compile("[\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]+")
+SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXTS = (("source", "text"), ("target", "summary"))
 _PAGES = (("source_url", "source_id", "url", "id"), ("target_url", "target_id", "url", "id"))
 _LANGUAGES = ("source_lang", "target_lang")
@@ -70,7 +71,10 @@ def _key(record: dict, names: tuple[str, str]) -> str:
 
 def _page(record: dict, names: tuple[str, ...]) -> str | None:
     values = (str(record[name]).strip() for name in names if record.get(name) is not None)
-    return next(filter(None, values), None)
+    page = next(filter(None, values), None)
+    if page and SURROGATE.search(page):
+        raise BadText("broken UTF-8", f"lone surrogate in '{names[0]}'")
+    return page
 
 
 def _languages(record: dict, named: Languages | None) -> Languages:

@@ -30,7 +30,7 @@ class Articles:
 
     def find(self, identifier: str) -> Block | Problem | None:
         """The block of that identifier, the problem with it, or None if there is none."""
-        if not identifier.isdigit() or len(identifier) > _MOST_DIGITS:
+        if not identifier.isdecimal() or len(identifier) > _MOST_DIGITS:
             return None
         rank = int(np.searchsorted(self._identifiers, int(identifier)))
         if rank == len(self._identifiers) or self._identifiers[rank] != int(identifier):

@@ -5,12 +5,12 @@ a value become one blank.  Objects that say ``source_lang`` and ``target_lang`` 
 are the languages that are asked for, so that one file can hold many pairs of languages.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import parse_json
 from fairseq_vhm.text.segment import language_of
 from preprocess.readers.base import Request
 from preprocess.records import Level, Pair, Problem, origin
@@ -66,7 +66,7 @@ def parse_object(line: bytes) -> dict:
     if not text.strip():
         raise BadText("empty line")
     try:
-        record = json.loads(text)
+        record = parse_json(text)
     except ValueError as error:
         raise BadText("not JSON", str(error)) from error
     if not isinstance(record, dict):

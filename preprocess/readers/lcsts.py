@@ -4,6 +4,7 @@
 ``<human_label>`` of 1 to 5, how well the summary fits.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from preprocess.records import Level, Pair, Problem
 TEXT_TAG, SUMMARY_TAG, LABEL_TAG = "short_text", "summary", "human_label"
 PARTS = {"train": "PART_I.txt", "valid": "PART_II.txt", "test": "PART_III.txt"}
 _TAGS = frozenset({TEXT_TAG, SUMMARY_TAG, LABEL_TAG})
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 class LcstsReader:
@@ -45,7 +47,7 @@ class LcstsReader:
 
     def _item(self, block: Block) -> Pair | Problem:
         label = block.text(LABEL_TAG)
-        if label is not None and not label.isdigit():
+        if label is not None and not _NUMBER.fullmatch(label):
             return Problem("human label is no number", block.where, label)
         if label is not None and int(label) < self.min_label:
             return Problem(f"human label below {self.min_label}", block.where, level=Level.FILTERED)

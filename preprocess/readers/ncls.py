@@ -51,7 +51,7 @@ def role_of(tag: str) -> _Role | None:
     qualifiers = words - language - kind
     if len(language) != 1 or len(kind) != 1 or not qualifiers <= _CORRECTED | _BACK_TRANSLATED:
         return None
-    number = re.search(r"\d+", tag)
+    number = re.search(r"[0-9]{1,9}", tag)
     return _Role(
         language=language.pop(),
         corrected=bool(qualifiers & _CORRECTED),

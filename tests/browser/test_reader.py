@@ -1,5 +1,6 @@
 """The page of ``vhm report`` in a real browser."""
 
+import json
 import random
 import re
 from functools import cache
@@ -124,6 +125,29 @@ def test_markup_in_a_text_is_shown_as_text_and_does_nothing(open_page, made):
         page.keyboard.press("j")
     assert "(empty)" in page.get_by_role("region", name="hostile").inner_text()
     assert page.title() == "Report of runs"
+
+
+def test_markup_in_the_names_of_runs_is_shown_as_text_and_does_nothing(open_page, tmp_path):
+    names = [
+        "<img src=x onerror=\"document.title='taken'\">",
+        "<script>document.title = 'taken'",
+        r"a $\frac{ \input{x} % _ # & ^ ~",
+        "escape \x1b[2J\x07 sequence",
+    ]
+    references = write_texts(tmp_path / "DATA", count=5)
+    for number, name in enumerate(names):
+        folder = tmp_path / "runs" / name
+        write_run(folder, tmp_path / "DATA", spoilt(references, 0.1 * number, number), seed=number)
+        (folder / "scores.json").write_text("{}")
+    settings = [f"[runs.{json.dumps(name)}]\nname = {json.dumps(name)}\n" for name in names]
+    (tmp_path / "runs" / "report.toml").write_text("".join(settings))
+    report = build(tmp_path / "runs", Options(), lambda pairs, what: pairs)
+    write(report, tmp_path / "out")
+    page = open_page(tmp_path / "out" / "index.html")
+    assert page.title() == "Report of runs"
+    assert names[0] in page.locator("body").inner_text()
+    assert page.locator("[onerror]").count() == 0
+    assert page.locator("script").count() == 2
 
 
 def test_at_first_the_full_model_stands_beside_the_baseline(open_page, made):

@@ -216,3 +216,12 @@ def test_bad_input_is_one_line_and_nothing_is_written(run, arguments, complaint,
     assert process.returncode == 1 and process.stdout == ""
     assert line.startswith("vhm: error: ") and complaint.format(tmp_path) in line
     assert not (tmp_path / "out").exists()
+
+
+def test_names_of_folders_send_no_escape_sequences_to_the_screen(run, tmp_path):
+    folder = tmp_path / "runs" / "a\x1b]0;taken\x07"
+    write_outputs(folder, ["one", "two"])
+    (folder / "scores.json").write_text("{}")
+    process = run("vhm", "report", tmp_path / "runs", "--out", tmp_path / "out")
+    assert r"a\x1b]0;taken\x07: scores.json" in process.stderr
+    assert (process.stdout + process.stderr).replace("\n", "").isprintable()

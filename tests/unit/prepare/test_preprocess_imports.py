@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[3] / "preprocess"
-FORMS = ("data.corpus_layout", "data.corpus_writer", "data.mt5_vocabulary", "language_codes")
+FORMS = ("data.corpus_layout", "data.corpus_writer", "data.mt5_vocabulary", "files", "language_codes")
 ALLOWED = ("fairseq_vhm.errors", "fairseq_vhm.text", *(f"fairseq_vhm.{form}" for form in FORMS), "preprocess")
 
 
