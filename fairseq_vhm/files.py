@@ -4,13 +4,14 @@ import json
 import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from fairseq_vhm.errors import UserError
 
 READABLE = 0o644
 
 
-def parse_json(text: str | bytes) -> object:
+def parse_json(text: str | bytes) -> Any:
     """What ``text`` says, by Python's own reader.
 
     Raises:
@@ -22,7 +23,7 @@ def parse_json(text: str | bytes) -> object:
         raise ValueError("lists or objects in one another too deeply") from error
 
 
-def map_array(path: Path):
+def map_array(path: Path) -> Any:
     """The array of an ``.npy``, memory-mapped; nothing in it is unpickled.
 
     Raises:

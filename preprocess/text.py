@@ -8,7 +8,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from fairseq_vhm.errors import UserError
 
@@ -55,7 +55,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _bounded(file: BinaryIO, path: Path) -> Iterator[bytes]:
+def _bounded(file: IO[bytes], path: Path) -> Iterator[bytes]:
     """The lines of an unpacked file, which may be a thousand times as large as what is on the disk."""
     while line := file.readline(LONGEST_PACKED_LINE):
         if len(line) == LONGEST_PACKED_LINE:

@@ -61,8 +61,8 @@ def _refuse_sharding(args: Namespace) -> None:
 
 def _join_torchrun(args: Namespace) -> None:
     """Be the rank that torchrun started this process as."""
-    found = [os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
-    if None in found or getattr(args, "distributed_init_method", None) or "MASTER_ADDR" not in os.environ:
+    found = [os.environ[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK") if name in os.environ]
+    if len(found) < 3 or getattr(args, "distributed_init_method", None) or "MASTER_ADDR" not in os.environ:
         return
     args.distributed_rank, args.distributed_world_size, args.device_id = map(int, found)
     args.distributed_init_method, args.distributed_no_spawn = "env://", True

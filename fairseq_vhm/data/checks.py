@@ -46,7 +46,7 @@ class BinarisedText:
 
     def largest_id(self) -> int:
         """The largest token id (in files beyond 256 MiB: of 4,096 texts spread over the file)."""
-        tokens = np.memmap(self.prefix + ".bin", dtype=self.dtype, mode="r")
+        tokens: np.ndarray = np.memmap(self.prefix + ".bin", dtype=self.dtype, mode="r")
         tokens = tokens.view(self.dtype.str.replace("i", "u"))  # what is below 0 is beyond every dictionary
         if tokens.nbytes <= _SCAN_WHOLE:
             return int(tokens.max())

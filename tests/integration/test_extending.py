@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shlex
 import shutil
 
 import pytest
@@ -15,15 +16,28 @@ from commands import (
     logged,
     printed,
     read,
-    text_of_test_set,
     training,
 )
 
+from fairseq_vhm import plugins
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.metrics.evaluation import evaluate
+from fairseq_vhm.metrics.outputs import read_pairs
 from fairseq_vhm.tasks.evaluation import FurtherMetrics
+from preprocess.readers import Request, open_spec
 
 EXAMPLES = REPOSITORY / "examples" / "extending"
+DOCUMENT = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
 MOST_LINES = 60
+LOGGED = "--cpu --num-workers 0 --no-progress-bar --log-format json --log-interval 1 --latent-dim 8"
+
+
+def documented(*words: str) -> list[str]:
+    """The command of docs/extending.md that has these words."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    (command,) = [line for line in lines if all(word in line for word in words)]
+    return shlex.split(command.partition(" > ")[0])
 
 
 def plugin(name: str) -> tuple:
@@ -38,23 +52,33 @@ def of_latent(parameters: dict, name: str) -> set[str]:
 
 
 def test_every_example_is_shorter_than_60_lines_and_in_the_document():
-    document = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
     modules = sorted(EXAMPLES.rglob("*.py"))
     assert [module.parent.name for module in modules] == [
         "novelty_metric", "title_task", "topic_latent", "tsv_dataset"
     ]  # fmt: skip
     for module in modules:
         assert len(module.read_text(encoding="utf-8").splitlines()) < MOST_LINES
-        assert f"../examples/extending/{module.parent.name}/__init__.py" in document
+        assert f"../examples/extending/{module.parent.name}/__init__.py" in DOCUMENT
 
 
 @pytest.fixture(scope="module")
-def with_topic(toy_data, forked, tmp_path_factory):
+def workplace(toy_data, tmp_path_factory):
+    """A folder as the document's commands find it; the MS data are those of titles too."""
+    folder = tmp_path_factory.mktemp("extending")
+    shutil.copytree(toy_data, folder / "DATA")
+    shutil.copytree(folder / "DATA" / "ms", folder / "DATA" / "title")
+    (folder / "examples").symlink_to(REPOSITORY / "examples")
+    (folder / "OUTPUT").write_text("the court sat\na cat\nrain fell\n")
+    (folder / "reference").write_text("the court opened\na cat\nit snowed\n")
+    write_tables(folder / "tables")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def with_topic(workplace, forked):
     """What training with the new latent printed, and its checkpoint."""
-    folder = tmp_path_factory.mktemp("topic")
-    flags = (*plugin("topic_latent"), "--latents", "mt,ms,topic,cls", "--latent-dim", 8)
-    process = forked("fairseq-train", *training(toy_data, folder, *flags, updates=2))
-    return process, folder / "checkpoint_last.pt"
+    process = forked(*documented("fairseq-train", "topic"), *LOGGED.split(), cwd=workplace)
+    return process, workplace / "runs" / "topic" / "checkpoint_last.pt"
 
 
 def test_a_new_latent_is_charged_and_feeds_z_cls(with_topic):
@@ -75,28 +99,16 @@ def test_a_checkpoint_needs_its_plugin_and_says_so_by_the_name_of_the_latent(toy
     assert "'topic' is not a latent" in error_of(forked("fairseq-generate", *command, fails=True))
 
 
-@pytest.fixture(scope="module")
-def with_titles(toy_data, tmp_path_factory):
-    """The toy corpus, with its MS data as those of titles too."""
-    data = shutil.copytree(toy_data, tmp_path_factory.mktemp("titles") / "DATA")
-    shutil.copytree(data / "ms", data / "title")
-    return data
-
-
-def test_a_new_task_is_trained_with_its_own_latent_and_generated(with_titles, forked, tmp_path):
-    flags = (*plugin("title_task"), "--tasks", "cls,mt,ms,title", "--latents", "mt,ms,title,cls")
-    process = forked("fairseq-train", *training(with_titles, tmp_path, *flags, updates=3))
+def test_a_new_task_is_trained_with_its_own_latent_and_generated(workplace, forked):
+    process = forked(*documented("fairseq-train", "title"), *LOGGED.split(), cwd=workplace)
     first = logged(process, "train_inner")[0]
     assert first["nll_loss_title"] > 0
     assert first["kl_title"] > 0
     assert re.search(r"updates \(cls \d+, mt \d+, ms (\d+), title \1 mini-batches\)", process.stdout)
-    checkpoint = tmp_path / "checkpoint_last.pt"
-    state = read(checkpoint)
-    assert of_latent(state["model"], "title") == {"prior", "posterior"}
-    assert "decoder.fusion.projections.title.weight" in state["model"]
-    own = forked(
-        "fairseq-generate", *decoding(with_titles, checkpoint, *flags[:2], "--eval-task", "title")
-    )
+    weights = read(workplace / "runs" / "title" / "checkpoint_last.pt")["model"]
+    assert of_latent(weights, "title") == {"prior", "posterior"}
+    assert "decoder.fusion.projections.title.weight" in weights
+    own = forked(*documented("fairseq-generate", "title"), "--cpu", cwd=workplace)
     assert len(hypotheses(own)) == TEST_SIZE
     assert printed(own, "S")[0].startswith("<title>")
 
@@ -107,38 +119,33 @@ def test_a_task_that_is_not_registered_is_refused(toy_data, forked):
     assert refused.startswith("--eval-task title: choose from cls, mt, ms")
 
 
-def test_a_new_metric_is_scored_shown_and_written(forked, tmp_path):
-    (tmp_path / "out").write_text("the court sat\na cat\nrain fell\n")
-    (tmp_path / "ref").write_text("the court opened\na cat\nit snowed\n")
-    process = forked(
-        "vhm", *plugin("novelty_metric"), "score", "--hyp", "out", "--ref", "ref", "--lang", "en",
-        "--metrics", "rouge,novelty", "--json", "scores.json", cwd=tmp_path,
-    )  # fmt: skip
+def test_a_new_metric_is_scored_shown_and_written(workplace, forked):
+    process = forked(*documented("vhm", "novelty"), "--json", "scores.json", cwd=workplace)
     expected = 100 * (1 / 3 + 0 + 1) / 3
-    scores = json.loads((tmp_path / "scores.json").read_text())
+    scores = json.loads((workplace / "scores.json").read_text())
     assert scores["metric"]["novelty"]["value"] == pytest.approx(expected, abs=1e-4)
     assert re.search(rf"^novelty +{expected:.2f}", process.stdout, re.MULTILINE)
     assert list(scores["metric"]) == ["rouge1", "rouge2", "rougeL", "novelty"]
 
 
-def test_validation_by_metrics_is_the_score_of_the_whole_output(toy_data, trained, forked, tmp_path):
+def test_validation_by_metrics_is_the_score_of_the_whole_output(toy_data, forked, tmp_path):
     """chrF is made of counts, novelty is a mean: both over the batches as over one text."""
-    checkpoint, names = trained / "checkpoint_last.pt", "novelty,chrf"
-    flags = [*plugin("novelty_metric"), "--restore-file", checkpoint, "--reset-dataloader", "--lr", 0,
-             "--valid-subset", "test", "--eval-metrics", names, "--max-tokens-valid", 60]  # fmt: skip
-    process = forked("fairseq-train", *training(toy_data, tmp_path / "run", *flags, updates=61))
-    found = logged(process, "test")[-1]
-    restored = tmp_path / "run" / "checkpoint_last.pt"
-    done = forked("fairseq-generate", *decoding(toy_data, restored, "--beam", 4, "--lenpen", 0.6))
+    names = "novelty,chrf"
+    flags = (*plugin("novelty_metric"), "--valid-subset", "test", "--eval-metrics", names)
+    arguments = training(toy_data, tmp_path / "run", *flags, "--max-tokens-valid", 60, updates=2)
+    found = logged(forked("fairseq-train", *arguments), "test")[-1]
+    checkpoint = tmp_path / "run" / "checkpoint_last.pt"
+    done = forked("fairseq-generate", *decoding(toy_data, checkpoint, "--beam", 4, "--lenpen", 0.6))
     (tmp_path / "test.log").write_text(done.stdout)
-    (tmp_path / "ref").write_text("\n".join(text_of_test_set(toy_data, language="zh")) + "\n")
-    forked(
-        "vhm", *plugin("novelty_metric"), "score", "--hyp", "test.log", "--ref", "ref", "--lang", "zh",
-        "--metrics", names, "--json", "scores.json", cwd=tmp_path,
-    )  # fmt: skip
-    scores = json.loads((tmp_path / "scores.json").read_text())["metric"]
-    for name in ("novelty", "chrf"):
-        assert found[f"test_{name}"] == pytest.approx(scores[name]["value"], abs=0.006)
+    outputs, references = read_pairs(
+        tmp_path / "test.log", [toy_data.parent / "text" / "cls" / "test.zh"], "zh", "none"
+    )
+    (chrf,) = evaluate(outputs, references, "zh", ["chrf"])
+    written = [set(one[0].split()) for one in references]
+    pairs = zip(map(str.split, outputs), written, strict=True)
+    shares = [sum(word not in known for word in words) / len(words) for words, known in pairs]
+    assert found["test_chrf"] == pytest.approx(chrf.value, abs=0.006)
+    assert found["test_novelty"] == pytest.approx(100 * sum(shares) / len(shares), abs=0.006)
 
 
 def test_a_metric_that_validation_does_not_know_is_refused_before_training(toy_data, forked, tmp_path):
@@ -151,10 +158,9 @@ def test_a_metric_that_needs_more_than_texts_is_refused_in_validation():
         FurtherMetrics(["copy"], "en")
 
 
-@pytest.fixture
-def tables(tmp_path):
-    """A folder of tables whose columns stand in another order than source and target."""
-    rng, folder = random.Random(5), tmp_path / "tables"
+def write_tables(folder):
+    """Tables whose columns stand in another order than source and target."""
+    rng = random.Random(5)
     folder.mkdir()
     for split, size in (("train", 80), ("valid", 5), ("test", 5)):
         rows = ["zh\tdate\ten"]
@@ -162,31 +168,30 @@ def tables(tmp_path):
             words = rng.choices(["court", "rain", "coast", "prices", "opened", "school"], k=12)
             rows.append(f"{''.join(rng.choices('法院周一开庭海岸下雨', k=6))}\t{number}\t{' '.join(words)}")
         (folder / f"{split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return folder
 
 
-def prepared(forked, out, tables, *flags, **how):
-    arguments = [out, "--source-lang", "en", "--target-lang", "zh", "--cls", f"tsv:{tables}"]
-    arguments += ["--vocab-size", 60, "--workers", 2, *flags]
-    return forked("vhm", *plugin("tsv_dataset"), "prepare", "trio", *arguments, **how)
+def test_a_new_dataset_is_prepared_by_its_columns(workplace, forked, tmp_path):
+    command = [str(tmp_path / "DATA") if word == "DATA" else word for word in documented("vhm", "tsv:tables")]
+    forked(*command, "--workers", 1, cwd=workplace)
+    forked("vhm", "prepare", "symbols", "DATA", "text", "--task", "cls", "--split", "train", cwd=tmp_path)
+    table = (workplace / "tables" / "train.tsv").read_text(encoding="utf-8").splitlines()
+    for name, column in (("en", 2), ("zh", 0)):
+        pieces = (tmp_path / f"text.{name}").read_text(encoding="utf-8").splitlines()
+        texts = [line.replace(" ", "").replace("▁", " ").strip() for line in pieces]
+        assert texts == [row.split("\t")[column] for row in table[1:]]
 
 
-def test_a_new_dataset_is_prepared_by_its_columns(forked, tables, tmp_path):
-    prepared(forked, tmp_path / "DATA", tables)
-    for split in ("train", "test"):
-        forked("vhm", "prepare", "symbols", "DATA", "text", "--task", "cls", "--split", split, cwd=tmp_path)
-        rows = [row.split("\t") for row in (tables / f"{split}.tsv").read_text(encoding="utf-8").splitlines()]
-        for name, column in (("en", 2), ("zh", 0)):
-            pieces = (tmp_path / f"text.{name}").read_text(encoding="utf-8").splitlines()
-            texts = [line.replace(" ", "").replace("▁", " ").strip() for line in pieces]
-            assert texts == [row[column] for row in rows[1:]]
-
-
-def test_what_is_wrong_with_a_table_is_named_by_its_line(forked, tables, tmp_path):
-    table = tables / "valid.tsv"
-    table.write_text(table.read_text(encoding="utf-8") + "下雨\n", encoding="utf-8")
-    refused = prepared(forked, tmp_path / "DATA", tables, fails=True)
-    assert f"{table}:7: too few columns" in refused.stderr
+def test_what_is_wrong_with_a_table_is_named_by_its_line(workplace):
+    plugins.load(EXAMPLES / "tsv_dataset")
+    path = workplace / "tables" / "wrong.tsv"
+    path.write_text("zh\tdate\ten\n下雨\n雨\t1\train\n", encoding="utf-8")
+    reader = open_spec(f"tsv:{path}", Request("cls", "en", "zh"))
+    wrong, right = reader.read(reader.files(None))
+    assert str(wrong) == f"{path}:2: too few columns: 1"
+    assert (right.source, right.target) == ("rain", "雨")
+    path.write_text("zh\tdate\n", encoding="utf-8")
+    with pytest.raises(UserError, match="its first line names no column 'en'"):
+        list(reader.read(reader.files(None)))
 
 
 def test_a_folder_that_is_no_package_is_refused(forked, tmp_path):
