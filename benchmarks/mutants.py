@@ -208,12 +208,12 @@ def main() -> None:
         figures[name] = survivors(name, given.sample, given.seed)
         for one in figures[name]["survived"]:
             print(f"{one['file']}:{one['line']}: {one['before']}  ->  {one['after']}", flush=True)
+        write_json(given.json, __file__, {"targets": figures}, given.threads)
     rows = [
         [name, str(found["mutants"]), str(found["tried"]), str(len(found["survived"]))]
         for name, found in figures.items()
     ]
     print(Table("Mutants", ["target", "mutants", "tried", "survived"], rows).plain())
-    write_json(given.json, __file__, {"targets": figures}, given.threads)
 
 
 if __name__ == "__main__":

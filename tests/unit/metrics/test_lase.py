@@ -8,7 +8,7 @@ import pytest
 import tiny_encoders
 
 from fairseq_vhm.metrics.averages import notes
-from fairseq_vhm.metrics.lase import NAMES, _counter, length_penalty, score_lase
+from fairseq_vhm.metrics.lase import NAMES, _counter, _meanings, length_penalty, score_lase
 from fairseq_vhm.text.encoders import SentenceEncoder
 from fairseq_vhm.text.langid import FastTextIdentifier
 
@@ -188,3 +188,14 @@ def test_a_chinese_word_counts_if_one_of_its_characters_is_no_punctuation():
     """jieba keeps 3.5% in one piece."""
     _, length = _counter("zh")
     assert [length(text) for text in ("增长3.5%。", "增长", "。！", "")] == [2, 1, 0, 0]
+
+
+class _Unrounded:
+    """An encoder whose vectors are longer than 1 by more than rounding."""
+
+    def encode(self, texts, track):
+        return np.array([[1.1, 0.0], [1.1, 0.0], [1.1, 0.0], [-1.1, 0.0]])
+
+
+def test_no_cosine_is_beyond_1():
+    assert _meanings([("a", "a"), ("a", "b")], _Unrounded(), None).tolist() == [1.0, -1.0]
