@@ -8,7 +8,6 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from fairseq_vhm.errors import UserError
 
@@ -46,7 +45,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            lines = _bounded(file, path) if path.suffix == ".gz" else file
+            lines = _bounded(file, path) if isinstance(file, gzip.GzipFile) else file
             for number, line in enumerate(lines, start=1):
                 yield number, line.removesuffix(b"\n").removesuffix(b"\r")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -55,7 +54,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _bounded(file: IO[bytes], path: Path) -> Iterator[bytes]:
+def _bounded(file: gzip.GzipFile, path: Path) -> Iterator[bytes]:
     """The lines of an unpacked file, which may be a thousand times as large as what is on the disk."""
     while line := file.readline(LONGEST_PACKED_LINE):
         if len(line) == LONGEST_PACKED_LINE:

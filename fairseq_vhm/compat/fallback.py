@@ -6,7 +6,9 @@ fairseq resumes from that file alone.  Delete when ``Trainer.load_checkpoint`` l
 import functools
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fairseq.trainer import Trainer
 
@@ -26,9 +28,9 @@ def others_of_the_run(last: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
-def _falling_back(load):
+def _falling_back(load: Callable) -> Callable:
     @functools.wraps(load)
-    def load_or_fall_back(self, filename, *args, **kwargs):
+    def load_or_fall_back(self: Trainer, filename: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return load(self, filename, *args, **kwargs)
         except UserError as damage:
@@ -44,7 +46,7 @@ def _falling_back(load):
                 return state
             raise
 
-    load_or_fall_back.falls_back = True
+    load_or_fall_back.falls_back = True  # type: ignore[attr-defined]  # says that it is in place
     return load_or_fall_back
 
 

@@ -5,25 +5,26 @@
 
 import functools
 import logging
-from types import ModuleType
+from collections.abc import Callable
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
 
-def _ending(train):
+def _ending(train: Callable) -> Callable:
     @functools.wraps(train)
-    def train_unless_finished(cfg, trainer, task, epoch_itr):
+    def train_unless_finished(cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
         limit, done = cfg.optimization.max_update, trainer.get_num_updates()
         if limit and done >= limit:
             logger.info(f"{done} updates are done, --max-update is {limit}: nothing left to train")
             return [None], True
         return train(cfg, trainer, task, epoch_itr)
 
-    train_unless_finished.ends = True
+    train_unless_finished.ends = True  # type: ignore[attr-defined]  # says that it is in place
     return train_unless_finished
 
 
-def stay_finished(program: ModuleType) -> None:
+def stay_finished(program: Any) -> None:
     """Train nothing beyond the limit; safe to call more than once."""
     if not hasattr(program.train, "ends"):
         program.train = _ending(program.train)

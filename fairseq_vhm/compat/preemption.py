@@ -8,7 +8,9 @@ import functools
 import logging
 import signal
 import sys
-from types import FrameType, ModuleType
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import torch.distributed as dist
 from fairseq import checkpoint_utils
@@ -61,7 +63,7 @@ class Preemption:
             store.compare_set(KEY, "", str(update + 1))
         return store.check([KEY]) and update >= int(store.get(KEY))
 
-    def stop(self, cfg, trainer, epoch_itr) -> None:
+    def stop(self, cfg: Any, trainer: Any, epoch_itr: Any) -> None:
         """Save, unless this update has been, and exit."""
         update = trainer.get_num_updates()
         if self.saved_at != update and not cfg.no_save:
@@ -70,24 +72,25 @@ class Preemption:
         if dist.is_initialized():
             dist.barrier()  # who exits first has the others killed
         kept = "nothing saved (--no-save)" if cfg.no_save else "checkpoint_last.pt saved"
-        cause = signal.Signals(self.asked()).name if self.asked() else "a signal to another rank"
+        number = self.asked()
+        cause = signal.Signals(number).name if number else "a signal to another rank"
         logger.warning(f"stopped by {cause} after update {update}: {kept}; repeat the command to go on")
         sys.exit(STATUS)
 
 
-def _listening(train, preemption: Preemption):
+def _listening(train: Callable, preemption: Preemption) -> Callable:
     @functools.wraps(train)
-    def train_and_listen(*args, **kwargs):
+    def train_and_listen(*args: Any, **kwargs: Any) -> Any:
         preemption.listen()
         return train(*args, **kwargs)
 
-    train_and_listen.listens = True
+    train_and_listen.listens = True  # type: ignore[attr-defined]  # says that it is in place
     return train_and_listen
 
 
-def _stopping(validate_and_save, preemption: Preemption):
+def _stopping(validate_and_save: Callable, preemption: Preemption) -> Callable:
     @functools.wraps(validate_and_save)
-    def save_or_stop(cfg, trainer, task, epoch_itr, *args, **kwargs):
+    def save_or_stop(cfg: Any, trainer: Any, task: Any, epoch_itr: Any, *args: Any, **kwargs: Any) -> Any:
         done = validate_and_save(cfg, trainer, task, epoch_itr, *args, **kwargs)
         if preemption.is_due(trainer.get_num_updates()):
             preemption.stop(cfg.checkpoint, trainer, epoch_itr)
@@ -96,9 +99,9 @@ def _stopping(validate_and_save, preemption: Preemption):
     return save_or_stop
 
 
-def _noting(save_checkpoint, preemption: Preemption):
+def _noting(save_checkpoint: Callable, preemption: Preemption) -> Callable:
     @functools.wraps(save_checkpoint)
-    def save_and_note(cfg, trainer, *args, **kwargs):
+    def save_and_note(cfg: Any, trainer: Any, *args: Any, **kwargs: Any) -> Any:
         saved = save_checkpoint(cfg, trainer, *args, **kwargs)
         preemption.saved_at = trainer.get_num_updates()
         return saved
@@ -106,7 +109,7 @@ def _noting(save_checkpoint, preemption: Preemption):
     return save_and_note
 
 
-def save_before_exit(program: ModuleType) -> None:
+def save_before_exit(program: Any) -> None:
     """Let the training of ``fairseq_cli.train`` stop at a signal; safe to call more than once."""
     if hasattr(program.train, "listens"):
         return

@@ -8,7 +8,9 @@ ranks that are left call the roll.  Delete when fairseq's ``distributed_init`` g
 import functools
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import torch.distributed as dist
 from fairseq.distributed import utils as distributed_utils
@@ -25,9 +27,9 @@ ANSWER, MISSING = "fairseq_vhm/here/{}", "fairseq_vhm/missing"
 SIGNS = ("gloo", "Connection closed", "Connection reset", "Timed out", "Broken pipe", "NCCL")
 
 
-def _initialising_in_time(init):
+def _initialising_in_time(init: Callable) -> Callable:
     @functools.wraps(init)
-    def init_in_time(cfg):
+    def init_in_time(cfg: Any) -> int:
         rank = init(cfg)
         seconds = cfg.distributed_training.heartbeat_timeout
         if seconds > 0:
@@ -35,13 +37,13 @@ def _initialising_in_time(init):
                 _set_pg_timeout(timedelta(seconds=seconds), group)
         return rank
 
-    init_in_time.bounds = True
+    init_in_time.bounds = True  # type: ignore[attr-defined]  # says that it is in place
     return init_in_time
 
 
-def _naming_the_missing(distributed_main):
+def _naming_the_missing(distributed_main: Callable) -> Callable:
     @functools.wraps(distributed_main)
-    def main_or_name_the_missing(i, main, cfg, kwargs):
+    def main_or_name_the_missing(i: int, main: Callable, cfg: Any, kwargs: dict) -> Any:
         try:
             return distributed_main(i, main, cfg, kwargs)
         except RuntimeError as error:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
@@ -80,18 +81,18 @@ def _write(obj: object, path: str) -> None:
         torch.save(obj, file)
 
 
-def _saving_whole(save):
+def _saving_whole(save: Callable) -> Callable:
     @functools.wraps(save)
-    def save_whole(obj, filename, async_write: bool = False):
+    def save_whole(obj: object, filename: str, async_write: bool = False) -> Any:
         if async_write:  # through iopath, which does as it does
             return save(obj, filename, async_write)
         return write_whole(filename, lambda part: _write(obj, part))
 
-    save_whole.saves_whole = True
+    save_whole.saves_whole = True  # type: ignore[attr-defined]  # says that it is in place
     return save_whole
 
 
-def _verifying_clearly(verify):
+def _verifying_clearly(verify: Callable) -> Callable:
     @functools.wraps(verify)
     def verify_and_tidy(save_dir: str) -> None:
         try:

@@ -46,8 +46,9 @@ def _empty_array(path: Path) -> np.ndarray | None:
     """An array without items, which numpy does not map; ``None`` where it is something else."""
     with path.open("rb") as file:
         try:
-            version = np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format._read_array_header(file, version)
+            if np.lib.format.read_magic(file) != (1, 0):  # as numpy writes arrays of plain numbers
+                return None
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         except Exception:  # as in map_array
             return None
     return np.empty(shape, dtype) if 0 in shape and dtype == np.int32 else None

@@ -59,7 +59,8 @@ class NonFinite:
         """
         self.total, self.in_a_row = self.total + 1, self.in_a_row + 1
         where = _of_all_ranks(trainer, Search(trainer, self.as_in_training).result(samples))
-        line = " ".join(f"update {trainer.get_num_updates() + 1}: {where}. {of_scaler}".split())
+        more = f" ({of_scaler.rstrip('.')})" if of_scaler else ""
+        line = f"update {trainer.get_num_updates() + 1}: {where}{more}"
         if self.policy == "stop":
             raise UserError(
                 f"{line}: {UNCHANGED}; go on from the last checkpoint with a lower --lr, --clip-norm, or "

@@ -148,7 +148,10 @@ def test_logged_means_are_a_token_a_sentence_and_over_all_batches():
         nll = sum(log["nll_loss"].item() for log in logs) / sum(b["ntokens"] for b in batches)
         assert float(values["kl_mt"]) == pytest.approx(kl, abs=1e-4)
         assert float(values["nll_loss_mt"]) == pytest.approx(nll / math.log(2), abs=1e-3)
-        assert "kl_cls" not in values and "nll_loss_cls" not in values
+        loss = sum(log["loss"].item() for log in logs) / sum(log["sample_size"] for log in logs)
+        assert float(values["loss_mt"]) == pytest.approx(loss / math.log(2), abs=1e-3)
+        named = {"loss_mt", "nll_loss_mt", "kl_mt", "kl_weight", "au_mt"}  # and of no task or latent besides
+        assert set(values) - {"loss", "nll_loss", "ppl"} == named
 
 
 def test_active_units_are_the_dimensions_whose_posterior_mean_varies():

@@ -18,7 +18,7 @@ DICTIONARY = make_dictionary()
 STDS = (1e-30, STD_FLOOR, 0.5, 1.0, 1.001, 1e4, 1e18, 1e30)
 DISTANCES = (0.0, 1e-20, 1e-3, 1.0, 1e4, 1e18)
 LARGEST = torch.finfo(torch.float32).max
-ROUNDING = 2e-6  # relative; of a logarithm of 70 in float32 and what follows from it
+ROUNDING = 2e-5  # relative; of a logarithm of 140 in float32, and its exponential
 
 
 def exact_kl(q_std: float, p_std: float, distance: float) -> float:

@@ -138,6 +138,13 @@ def turns_of(a_plan: SampledPlan, epochs: int) -> list:
     return [turn for epoch in range(1, epochs + 1) for step in a_plan.steps(epoch) for turn in step]
 
 
+def test_a_plan_is_of_one_rank_and_steps_are_not_accumulated_unless_it_is_said():
+    streams, sampler = plan().streams, plan().sampler
+    alone = SampledPlan(streams, sampler, seed=5)
+    assert alone.steps(1) == plan(shards=1, update_freq=(1,), epoch_updates=0).steps(1)
+    assert alone.updates(1) == -(-sum(BATCHES) // MULTISTAGE.micro_batches)
+
+
 def test_no_mini_batch_comes_twice_within_a_pass():
     by_stream: dict[int, list] = {}
     for turn in turns_of(plan(), 4):

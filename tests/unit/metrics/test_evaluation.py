@@ -72,6 +72,10 @@ def test_length_counts_tokens_and_empty_outputs():
     assert score.parts == pytest.approx({"value": 100.0, "hyp": 2.0, "ref": 2.0, "empty": 1})
 
 
+def test_length_against_references_without_a_token_is_0():
+    assert score_length(["a b"], [[" . "]], "en").value == 0.0
+
+
 def test_every_metric_gives_a_figure_for_each_output_and_a_signature():
     given = Given(src=Path("sources"))
     names = possible_metrics("en", given)

@@ -8,7 +8,7 @@ import pytest
 import tiny_encoders
 
 from fairseq_vhm.metrics.averages import notes
-from fairseq_vhm.metrics.lase import NAMES, length_penalty, score_lase
+from fairseq_vhm.metrics.lase import NAMES, _counter, _meanings, length_penalty, score_lase
 from fairseq_vhm.text.encoders import SentenceEncoder
 from fairseq_vhm.text.langid import FastTextIdentifier
 
@@ -182,3 +182,20 @@ def test_every_part_has_its_interval_and_texts_that_were_cut_are_counted(sentenc
         assert score.value == pytest.approx(np.mean(score.per_segment))
     long = score_lase(["the cat " * 40], [["a"]], "en", sentences, identifier)
     assert long[1].parts["cut"] == 1 and any("cut" in line for line in notes(long))
+
+
+def test_a_chinese_word_counts_if_one_of_its_characters_is_no_punctuation():
+    """jieba keeps 3.5% in one piece."""
+    _, length = _counter("zh")
+    assert [length(text) for text in ("增长3.5%。", "增长", "。！", "")] == [2, 1, 0, 0]
+
+
+class _Unrounded:
+    """An encoder whose vectors are longer than 1 by more than rounding."""
+
+    def encode(self, texts, track):
+        return np.array([[1.1, 0.0], [1.1, 0.0], [1.1, 0.0], [-1.1, 0.0]])
+
+
+def test_no_cosine_is_beyond_1():
+    assert _meanings([("a", "a"), ("a", "b")], _Unrounded(), None).tolist() == [1.0, -1.0]

@@ -328,3 +328,8 @@ def test_settings_without_meaning_are_refused(settings, complaint):
 
 def test_one_comparison_needs_no_correction():
     assert corrected([0.03], "holm") == [0.03]
+
+
+def test_the_least_settings_that_are_possible_are_taken():
+    least = Settings(resamples=1, seed=0, alpha=1e-9)
+    assert (least.resamples, least.seed) == (1, 0)
