@@ -110,7 +110,7 @@ def test_ranks_that_are_left_name_the_one_that_ended(toy_data, forked, tmp_path)
     first, second = (rank.wait() for rank in ranks)
     assert (first.returncode, second.returncode) == (1, -signal.SIGKILL)
     last = first.stderr.strip().splitlines()[-1]
-    assert "error: rank 0 of 2 cannot go on: rank 1 ended or did not answer in time" in last
+    assert "error: rank 0 of 2 cannot go on: rank 1 ended or did not come in time" in last
 
 
 def test_torchrun_starts_the_ranks_and_its_sigterm_saves_first(toy_data, forked, tmp_path):
@@ -126,7 +126,10 @@ def test_torchrun_starts_the_ranks_and_its_sigterm_saves_first(toy_data, forked,
     assert saved == logged(done, "train_inner")[-1]["num_updates"] >= 2
 
 
-@pytest.mark.parametrize("flags", [["--ddp-backend", "fully_sharded"], ["--zero-sharding", "os"]], ids=" ".join)
+SHARDED = [["--ddp-backend", "fully_sharded"], ["--zero-sharding", "os"]]
+
+
+@pytest.mark.parametrize("flags", SHARDED, ids=" ".join)
 def test_sharded_models_are_refused_in_one_line(toy_data, forked, tmp_path, flags):
     message = error_of(forked("fairseq-train", *training(toy_data, tmp_path, *flags), fails=True))
     assert message.startswith(" ".join(flags))
