@@ -20,7 +20,7 @@ from fault_injection.jobs import make_jobs
 from fault_injection.kills import Killer, points
 from fault_injection.ranks import Ranks
 from fault_injection.tables import tables_of
-from pairing import prepare, write_json
+from pairing import command, prepare, write_json
 from server import ForkServer
 
 PARTS = ("kills", "damage", "ranks")
@@ -81,7 +81,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         found = measure(given, Path(folder))
     kept = {part: there[part] for part in PARTS if part in there}
-    write_json(given.json, __file__, kept | found, threads=1)
+    before = there.get("commands", {})
+    ran = {part: before.get(part, there.get("command")) for part in kept}
+    ran |= dict.fromkeys(found, command(__file__))
+    write_json(given.json, __file__, kept | found | {"commands": ran}, threads=1)
     for table in tables_of(found):
         print(table.plain(), end="\n\n")
     return int(any(not good(one) for part in found.values() for one in part))

@@ -22,12 +22,66 @@ from fairseq_vhm.errors import UserError
 ROLL_CALL = 10.0
 """Seconds that ranks are given to answer; fewer where ``--heartbeat-timeout`` is."""
 
-POLL, MARGIN = 0.1, 2.0
-ANSWER, MISSING = "fairseq_vhm/here/{}", "fairseq_vhm/missing"
+POLL, MARGIN = 0.5, 2.0
+CALLED, ANSWER, NOTICED, FOUND = (f"fairseq_vhm/{key}" for key in ("called", "here/", "noticed/", "found"))
 SIGNS = ("gloo", "Connection closed", "Connection reset", "Timed out", "Broken pipe", "NCCL")
 
 
-def _initialising_in_time(init: Callable) -> Callable:
+class Roll:
+    """Finds the ranks that are gone, through the store that all of them meet in (rank 0 keeps it).
+
+    A thread answers for this rank, since its main thread may be waiting for the one that is gone.
+    """
+
+    def __init__(self) -> None:
+        self.store, self.found = _get_default_store(), ""
+        self.rank, self.others = dist.get_rank(), range(dist.get_world_size())
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self) -> None:
+        try:
+            while not self.store.check([CALLED]):
+                time.sleep(POLL)
+            self.store.set(f"{ANSWER}{self.rank}", "here")
+            while not self.store.check([FOUND]):
+                time.sleep(POLL)
+            self.found = self.store.get(FOUND).decode()
+        except RuntimeError:  # the store has ended with rank 0
+            return
+
+    def call(self, seconds: float) -> str:
+        """What is wrong with the group; the first rank that knows tells the others."""
+        asking = threading.Thread(target=self._ask, args=(seconds,), daemon=True)
+        asking.start()
+        asking.join(seconds + MARGIN)
+        if self.rank == 0:
+            time.sleep(MARGIN)  # for the others to read it, as the store ends with this process
+        return self.found or "rank 0 ended or does not answer"
+
+    def _ask(self, seconds: float) -> None:
+        try:
+            self.store.set(CALLED, "")
+            self.store.set(f"{NOTICED}{self.rank}", "")
+            until = time.monotonic() + seconds
+            while time.monotonic() < until and not self.found:
+                time.sleep(POLL)
+            gone = self._without(ANSWER) or self._without(NOTICED)
+            self.found = self.found or self.store.compare_set(FOUND, "", _sentence(gone)).decode()
+        except RuntimeError:  # likewise
+            return
+
+    def _without(self, key: str) -> list[int]:
+        return [rank for rank in self.others if not self.store.check([f"{key}{rank}"])]
+
+
+def _sentence(gone: list[int]) -> str:
+    if not gone:
+        return "a connection broke, though every rank answers"
+    ranks = "rank" if len(gone) == 1 else "ranks"
+    return f"{ranks} {', '.join(map(str, gone))} ended or did not come in time"
+
+
+def _initialising_in_time(init: Callable, rolls: list[Roll]) -> Callable:
     @functools.wraps(init)
     def init_in_time(cfg: Any) -> int:
         rank = init(cfg)
@@ -35,73 +89,40 @@ def _initialising_in_time(init: Callable) -> Callable:
         if seconds > 0:
             for group in (dist.group.WORLD, distributed_utils.get_global_group()):
                 _set_pg_timeout(timedelta(seconds=seconds), group)
+        rolls.append(Roll())
         return rank
 
     init_in_time.bounds = True  # type: ignore[attr-defined]  # says that it is in place
     return init_in_time
 
 
-def _naming_the_missing(distributed_main: Callable) -> Callable:
+def _naming_the_missing(distributed_main: Callable, rolls: list[Roll]) -> Callable:
     @functools.wraps(distributed_main)
     def main_or_name_the_missing(i: int, main: Callable, cfg: Any, kwargs: dict) -> Any:
         try:
             return distributed_main(i, main, cfg, kwargs)
         except RuntimeError as error:
-            if not (dist.is_initialized() and any(sign in str(error) for sign in SIGNS)):
+            if not (rolls and _is_of_the_group(error)):
                 raise
             limit = cfg.distributed_training.heartbeat_timeout
-            missing = call_the_roll(min(ROLL_CALL, limit) if limit > 0 else ROLL_CALL)
+            found = rolls[-1].call(min(ROLL_CALL, limit) if limit > 0 else ROLL_CALL)
             raise UserError(
-                f"rank {dist.get_rank()} of {dist.get_world_size()} cannot go on: {missing}; see what that "
+                f"rank {dist.get_rank()} of {dist.get_world_size()} cannot go on: {found}; see what that "
                 "says, then start all ranks again, which go on from the last checkpoint"
             ) from error
 
     return main_or_name_the_missing
 
 
-def call_the_roll(seconds: float) -> str:
-    """The ranks that do not answer within so many seconds, or what else is known.
-
-    The rank that is done first tells the others; so all name the same ones.  Rank 0 keeps the answers: they
-    are asked for in a thread, which is left alone where that rank stands still.
-    """
-    told: list[str] = []
-    asking = threading.Thread(target=lambda: told.append(_ask_the_others(seconds)), daemon=True)
-    asking.start()
-    asking.join(seconds + MARGIN)
-    return told[0] if told else "rank 0 does not answer"
-
-
-def _ask_the_others(seconds: float) -> str:
-    rank, ranks = dist.get_rank(), range(dist.get_world_size())
-    try:
-        store = _get_default_store()
-        store.set(ANSWER.format(rank), "here")
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and not store.check([MISSING]):
-            time.sleep(POLL)
-            if all(store.check([ANSWER.format(other)]) for other in ranks):
-                break
-        silent = [other for other in ranks if not store.check([ANSWER.format(other)])]
-        told = store.compare_set(MISSING, "", _sentence(silent)).decode()
-        if rank == 0:
-            time.sleep(MARGIN)  # the answers end with this process
-    except RuntimeError:
-        return "rank 0 has ended, or cannot be reached"
-    return told
-
-
-def _sentence(silent: list[int]) -> str:
-    if not silent:
-        return "a connection broke, though every rank answers"
-    ranks = "rank" if len(silent) == 1 else "ranks"
-    return f"{ranks} {', '.join(map(str, silent))} ended or did not answer in time"
+def _is_of_the_group(error: RuntimeError) -> bool:
+    return isinstance(error, dist.DistError) or any(sign in str(error) for sign in SIGNS)
 
 
 def bound_the_waiting() -> None:
     """Let ``--heartbeat-timeout`` hold, and name who is missing; safe to call more than once."""
     if hasattr(distributed_utils.distributed_init, "bounds"):
         return
-    distributed_utils.distributed_init = _initialising_in_time(distributed_utils.distributed_init)
-    distributed_utils.distributed_main = _naming_the_missing(distributed_utils.distributed_main)
+    rolls: list[Roll] = []
+    distributed_utils.distributed_init = _initialising_in_time(distributed_utils.distributed_init, rolls)
+    distributed_utils.distributed_main = _naming_the_missing(distributed_utils.distributed_main, rolls)
     distributed_fairseq_model.DistributedTimeoutWrapper = lambda model, timeout: model

@@ -108,8 +108,8 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_last_one(toy_data
     (tmp_path / "checkpoint_last.pt").write_bytes((trained / "checkpoint_last.pt").read_bytes()[:-100])
     process = forked("fairseq-train", *training(toy_data, tmp_path, updates=33))
     (warning,) = [line for line in process.stdout.splitlines() if "| WARNING | fairseq_vhm" in line]
-    damage = "checkpoint_last.pt: cut short or not a checkpoint (RuntimeError)"
-    assert warning.endswith(f"{damage}; going on from {before.name}")
+    assert "checkpoint_last.pt: cut short or not a checkpoint" in warning
+    assert warning.endswith(f"; going on from {before.name}")
     assert [line["num_updates"] for line in logged(process, "train_inner")] == [33]
 
 

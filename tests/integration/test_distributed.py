@@ -110,7 +110,7 @@ def test_ranks_that_are_left_name_the_one_that_ended(toy_data, forked, tmp_path)
     first, second = (rank.wait() for rank in ranks)
     assert (first.returncode, second.returncode) == (1, -signal.SIGKILL)
     last = first.stderr.strip().splitlines()[-1]
-    assert "error: rank 0 of 2 cannot go on: rank 1 ended or did not answer in time" in last
+    assert "error: rank 0 of 2 cannot go on: rank 1 ended or did not come in time" in last
 
 
 def test_torchrun_starts_the_ranks_and_its_sigterm_saves_first(toy_data, forked, tmp_path):
