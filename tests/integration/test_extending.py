@@ -23,6 +23,7 @@ from fairseq_vhm import plugins
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.evaluation import evaluate
 from fairseq_vhm.metrics.outputs import read_pairs
+from fairseq_vhm.metrics.tokens import rule_for
 from fairseq_vhm.tasks.evaluation import FurtherMetrics
 from preprocess.readers import Request, open_spec
 
@@ -141,8 +142,9 @@ def test_validation_by_metrics_is_the_score_of_the_whole_output(toy_data, forked
         tmp_path / "test.log", [toy_data.parent / "text" / "cls" / "test.zh"], "zh", "none"
     )
     (chrf,) = evaluate(outputs, references, "zh", ["chrf"])
-    written = [set(one[0].split()) for one in references]
-    pairs = zip(map(str.split, outputs), written, strict=True)
+    words_of = rule_for("zh").tokens
+    written = [set(words_of(one)) for (one,) in references]
+    pairs = zip(map(words_of, outputs), written, strict=True)
     shares = [sum(word not in known for word in words) / len(words) for words, known in pairs]
     assert found["test_chrf"] == pytest.approx(chrf.value, abs=0.006)
     assert found["test_novelty"] == pytest.approx(100 * sum(shares) / len(shares), abs=0.006)
