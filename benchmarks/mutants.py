@@ -4,7 +4,8 @@
 
 A mutant is a module with one operator, comparison, constant, negation or ``min``/``max`` exchanged.  It lives
 in memory alone: a process forks after torch and fairseq are imported, which takes seconds, imports the
-mutated source in the module's place and runs the target's tests, up to the first that fails.  No file is changed.  ``--json`` keeps the figures of targets that are not run.
+mutated source in the module's place and runs the target's tests, up to the first that fails.  No file is
+changed.  ``--json`` keeps the figures of targets that are not run.
 """
 
 import ast
