@@ -3,9 +3,9 @@
     python benchmarks/mutants.py [--target latent ...] [--sample 40] [--seed 1] [--json mutants.json]
 
 A mutant is a module with one operator, comparison, constant, negation or ``min``/``max`` exchanged.  It lives
-in memory alone: a process forks after torch and fairseq are imported (the seconds for which general tools
-start anew for every mutant), imports the mutated source in the module's place and runs the target's tests,
-up to the first that fails.  No file is changed.  ``--json`` keeps the figures of targets that are not run.
+in memory alone: a process forks after torch and fairseq are imported, which takes seconds, imports the
+mutated source in the module's place and runs the target's tests, up to the first that fails.  No file is
+changed.  ``--json`` keeps the figures of targets that are not run.
 """
 
 import ast
