@@ -50,7 +50,7 @@ def _broadcast_types() -> list:
 
 _OF_ANOTHER_FORM = (
     *(AssertionError, AttributeError, LookupError, TypeError, ValueError, OverflowError),
-    *(RecursionError, OmegaConfBaseException, HydraException),
+    *(RecursionError, SyntaxError, OmegaConfBaseException, HydraException),
 )
 """What comes of taking other content for a checkpoint's."""
 _SHOWN = 160
@@ -70,7 +70,7 @@ def refuse_clearly(load):
             ) from error
         except _OF_ANOTHER_FORM as error:
             raise _of_another_form(path, error) from error
-        except (EOFError, OSError, RuntimeError) as error:
+        except (EOFError, OSError, RuntimeError, zipfile.BadZipFile) as error:
             if not _is_damage(error):
                 if isinstance(error, OSError) or "memory" in str(error).lower():
                     raise
