@@ -174,7 +174,13 @@ def with_atheris(valid: dict[str, bytes], cases: int, seed: int, run: Callable) 
 
     with tempfile.TemporaryDirectory() as corpus:
         (Path(corpus) / "valid").write_bytes(pack(valid))
-        flags = [f"-runs={cases}", f"-seed={seed}", f"-max_len={LONGEST}", "-timeout=0", "-rss_limit_mb=0"]
+        flags = [
+            f"-runs={cases}",
+            f"-seed={seed}",
+            f"-max_len={LONGEST}",
+            f"-timeout={LIMIT}",
+            "-rss_limit_mb=0",
+        ]
         flags += ["-detect_leaks=0", "-verbosity=0", "-len_control=0", "-handle_abrt=0", corpus]
         atheris.Setup(
             [sys.argv[0], *flags], lambda data: run(unpack(data, names, valid)), custom_mutator=mutate

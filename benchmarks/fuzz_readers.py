@@ -38,6 +38,7 @@ from fairseq_vhm.conversion.vocabulary import ReleasedVocabulary
 from fairseq_vhm.data.corpus import DERIVED, Corpus
 from fairseq_vhm.data.corpus_layout import KINDS
 from fairseq_vhm.data.corpus_writer import CorpusWriter, StoreWriter
+from fairseq_vhm.data.dictionaries import read_dictionary
 from fairseq_vhm.data.loading import PairOptions, TaskFolder, load_dictionary, load_pairs
 from fairseq_vhm.human_eval import display
 from fairseq_vhm.human_eval.criteria import KEYS
@@ -84,6 +85,7 @@ from preprocess.workspace import finished
 
 Case = dict[str, bytes]
 QUIET = Progress()
+LONGEST_NAME = 255  # of a file
 ENGLISH = ["the court opened on monday .", "rain fell on the coast .", "a cat sat here .", "prices rose ."]
 CHINESE = ["法院周一开庭。", "海岸下雨。", "一只猫坐在这里。", "物价上涨。"]
 
@@ -313,6 +315,11 @@ def read_trio(folder: Path) -> None:
     found = TaskFolder.find(str(folder), "cls")
     pairs = load_pairs(found, "train", load_dictionary([found]), PairOptions(20, 20, "source"))
     drain(pairs[number] for number in range(len(pairs)))
+
+
+@reader("dict.txt", "training data", {"dict.txt": lines(f"w{n} 1" for n in range(8))})
+def read_symbols_of_training(folder: Path) -> None:
+    read_dictionary(folder / "dict.txt").mark(None)
 
 
 @reader("bin, idx as text", "prepare symbols", files_of(write_trio))
@@ -775,4 +782,4 @@ def read_configuration(folder: Path) -> None:
 
 @reader("names of languages", "prepare, align", {"name": b"english-bengali"})
 def read_names(folder: Path) -> None:
-    parse_languages((folder / "name").read_bytes().decode("utf-8", "replace"))
+    parse_languages((folder / "name").read_bytes().decode("utf-8", "replace")[:LONGEST_NAME])

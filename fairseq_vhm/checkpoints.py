@@ -24,8 +24,8 @@ def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: pa
     for path in track(inputs, "reading"):
         state = _load(path)
         weights = state["model"]
-        if total and (odd := _difference(total, weights)):
-            raise UserError(f"{path}: its parameter {odd} is not that of {inputs[0]}; average one run's")
+        if total and (odd := _difference(total, weights)) is not None:
+            raise UserError(f"{path}: its parameter '{odd}' is not that of {inputs[0]}; average one run's")
         for name, value in weights.items():
             total[name] = total.get(name, 0) + value.double()
     mean = {name: (value / len(inputs)).to(weights[name].dtype) for name, value in total.items()}

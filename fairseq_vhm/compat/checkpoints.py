@@ -51,7 +51,7 @@ def _broadcast_types() -> list:
 
 _OF_ANOTHER_FORM = (
     *(AssertionError, AttributeError, LookupError, TypeError, ValueError, OverflowError),
-    *(RecursionError, OmegaConfBaseException, HydraException),
+    *(RecursionError, SyntaxError, OmegaConfBaseException, HydraException),
 )
 """What comes of taking other content for a checkpoint's."""
 _SHOWN = 160

@@ -51,7 +51,8 @@ class Released:
         return released
 
     def _check(self) -> None:
-        if self.options.get("mono") not in (None, False, 0):
+        mono = self.options.get("mono")
+        if mono is not None and not (isinstance(mono, int) and mono == 0):
             raise UserError(
                 f"{self.path}: was trained with -mono, where MS numbers the special symbols otherwise than "
                 "MT and CLS do; one dictionary cannot hold both"

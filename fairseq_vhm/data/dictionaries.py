@@ -75,7 +75,10 @@ def read_dictionary(path: Path | str) -> MarkedDictionary:
     """The dictionary at ``path``, of whichever kind it is; not marked yet.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is no dictionary.
     """
     kind = MT5Dictionary if is_mt5(Path(path)) else MarkedDictionary
-    return kind.load(str(path))
+    try:
+        return kind.load(str(path))
+    except Exception as error:  # fairseq's own of this kind is a plain Exception
+        raise UserError(f"{path}: no dictionary of lines SYMBOL COUNT: {error}") from error

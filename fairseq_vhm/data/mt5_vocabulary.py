@@ -30,10 +30,12 @@ def is_mt5(path: Path) -> bool:
     """Whether ``dict.txt`` at ``path`` is of mT5's ids.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is not UTF-8.
     """
     try:
         with Path(path).open(encoding="utf-8") as lines:
             return lines.readline().split(" ")[0] == SPECIALS[0]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no dictionary, since it is not UTF-8 ({error})") from error

@@ -6,6 +6,7 @@ such as mBART's, is given the text as it is, as in its own training.
 """
 
 import io
+import os
 import re
 from collections.abc import Iterable
 from functools import cached_property
@@ -137,7 +138,7 @@ def _training_error(message: str, vocab_size: int) -> str:
 def _load_model(path: Path) -> Any:
     import sentencepiece
 
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{path}: no such SentencePiece model")
     try:
         processor = sentencepiece.SentencePieceProcessor(model_file=str(path))

@@ -293,6 +293,9 @@ FOUND = [
     ("bin, idx, dict", "cls/train.en-zh.en.idx", b"\x06\0\0\0\0", b"\x06\0\0\0\x7f"),
     ("bin, idx as text", "cls/train.en-zh.en.idx", b"\x08\x03\0\0\0\0\0\0\0", b"\x08" + b"\xff" * 8),
     ("bin, idx as text", "cls/train.en-zh.en.idx", b"\x08\x03\0\0\0\0\0\0\0", b"\x08\0\0\0\0\x7f\0\0\0"),
+    ("dict.txt", "dict.txt", b"w0 1", b"w0 x"),
+    ("dict.txt", "dict.txt", b"w0 1", b"w1 1"),
+    ("dict.txt", "dict.txt", b"w0 1", b"\xff 1"),
     ("corpus of many languages", "DATA/pairs/test.json", b'"source": "de"', b'"source": []'),
     ("corpus of many languages", "DATA/pairs/test.json", b'"count": 1', b'"count": 1e999'),
     ("corpus of many languages", "DATA/texts/summaries.de.txt", b"summary", b"\xff"),
@@ -316,6 +319,7 @@ FOUND = [
     ("row, scale, list", "row.yaml", b"latents: none", b"latents: [[none]]"),
     ("row, scale, list", "scale.yaml", b"train:", b"x:"),
     ("manifest, SentencePiece model", "manifest.json", b'"lowercase"', b'"x"'),
+    ("manifest, SentencePiece model", "manifest.json", b"spm.model", LONG),
     ("manifest, SentencePiece model", "spm.model", b"\xe2\x96\x81", b"\xe2\x96\xff"),
     ("config.json", "config.json", b'"vocab_size": 300', b'"vocab_size": ' + DEEP),
 ]
