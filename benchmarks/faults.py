@@ -81,10 +81,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         found = measure(given, Path(folder))
     kept = {part: there[part] for part in PARTS if part in there}
-    before = there.get("commands", {})
-    ran = {part: before.get(part, there.get("command")) for part in kept}
-    ran |= dict.fromkeys(found, command(__file__))
-    write_json(given.json, __file__, kept | found | {"commands": ran}, threads=1)
+    commands = there.get("commands", {}) | dict.fromkeys(found, command(__file__))
+    write_json(given.json, __file__, kept | found | {"commands": commands}, threads=1)
     for table in tables_of(found):
         print(table.plain(), end="\n\n")
     return int(any(not good(one) for part in found.values() for one in part))

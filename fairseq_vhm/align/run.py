@@ -84,7 +84,7 @@ def align(request: Request, progress: Any) -> Report:
     """
     _check(request)
     report = find(request, progress)
-    with published(request.out) as folder:
+    with published(request.out, request.overwrite) as folder:
         _write(folder, request, report, progress)
     return report
 
@@ -110,7 +110,7 @@ def _check(request: Request) -> None:
     require("sentence_transformers", EXTRA, FLAG)
     require("faiss", EXTRA, "the search")
     require("matplotlib", EXTRA, "the report")
-    check_out(request.out, request.overwrite)
+    check_out(request.out, request.overwrite, request.as_json())
     for given in request.inputs:
         if request.out.resolve().is_relative_to(given.resolve()):
             raise UserError(

@@ -36,18 +36,29 @@ class Roll:
     def __init__(self) -> None:
         self.store, self.found = _get_default_store(), ""
         self.rank, self.others = dist.get_rank(), range(dist.get_world_size())
-        threading.Thread(target=self._answer, daemon=True).start()
+        self.ended = threading.Event()
+        self.answering = threading.Thread(target=self._answer, daemon=True)
+        self.answering.start()
+
+    def close(self) -> None:
+        """Ask and answer no more; a thread in the store while the process ends would abort it."""
+        self.ended.set()
+        self.answering.join(MARGIN)
 
     def _answer(self) -> None:
         try:
-            while not self.store.check([CALLED]):
-                time.sleep(POLL)
-            self.store.set(f"{ANSWER}{self.rank}", "here")
-            while not self.store.check([FOUND]):
-                time.sleep(POLL)
-            self.found = self.store.get(FOUND).decode()
+            if self._comes(CALLED):
+                self.store.set(f"{ANSWER}{self.rank}", "here")
+            if self._comes(FOUND):
+                self.found = self.store.get(FOUND).decode()
         except RuntimeError:  # the store has ended with rank 0
             return
+
+    def _comes(self, key: str) -> bool:
+        """Wait for a key; whether it is there."""
+        while not self.ended.is_set() and not self.store.check([key]):
+            self.ended.wait(POLL)
+        return not self.ended.is_set()
 
     def call(self, seconds: float) -> str:
         """What is wrong with the group; the first rank that knows tells the others."""
@@ -100,7 +111,7 @@ def _naming_the_missing(distributed_main: Callable, rolls: list[Roll]) -> Callab
     @functools.wraps(distributed_main)
     def main_or_name_the_missing(i: int, main: Callable, cfg: Any, kwargs: dict) -> Any:
         try:
-            return distributed_main(i, main, cfg, kwargs)
+            distributed_main(i, main, cfg, kwargs)
         except RuntimeError as error:
             if not (rolls and _is_of_the_group(error)):
                 raise
@@ -110,6 +121,9 @@ def _naming_the_missing(distributed_main: Callable, rolls: list[Roll]) -> Callab
                 f"rank {dist.get_rank()} of {dist.get_world_size()} cannot go on: {found}; see what that "
                 "says, then start all ranks again, which go on from the last checkpoint"
             ) from error
+        finally:
+            for roll in rolls:
+                roll.close()
 
     return main_or_name_the_missing
 

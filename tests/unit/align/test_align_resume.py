@@ -14,6 +14,7 @@ from aligned import Page
 from fairseq_vhm.align.embed import open_store
 from fairseq_vhm.align.run import Request, align
 from fairseq_vhm.align.settings import Embedding
+from fairseq_vhm.errors import UserError
 from preprocess.progress import Progress
 
 LANGUAGES = ("en", "fr", "zh-CN")
@@ -54,6 +55,19 @@ def data(tmp_path):
         for n in range(9)
     ]
     return aligned.write(tmp_path / "xlsum", pages)
+
+
+def test_a_run_that_was_killed_when_its_work_was_done_is_repeated_without_complaint(model, tmp_path, data):
+    request = Request((data,), model, tmp_path / "out", embedding=SETTINGS)
+    align(request, Progress())
+    whole = aligned.tree(tmp_path / "out")
+    align(request, Progress())
+    assert aligned.tree(tmp_path / "out") == whole
+    with next(data.glob("*.jsonl")).open("a", encoding="utf-8") as more:
+        more.write(Page("en", "more", np.ones(1), summary="one more").line())
+    with pytest.raises(UserError, match="is there already"):
+        align(request, Progress())
+    assert aligned.tree(tmp_path / "out") == whole
 
 
 def test_a_killed_run_goes_on_and_leaves_the_same_bytes(model, tmp_path, data):
