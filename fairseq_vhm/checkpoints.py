@@ -9,7 +9,6 @@ from fairseq import checkpoint_utils
 
 from fairseq_vhm.errors import UserError
 
-
 Track = Callable[[Iterable[Path], str], Iterable[Path]]
 
 
