@@ -14,7 +14,7 @@ from fairseq_vhm.planning.unit_costs import UnitCosts
 from fairseq_vhm.tables import Table
 
 GIB, GIGA = 2**30, 10**9
-HOUR, DAY = 3600, 86400
+MINUTE, HOUR, DAY = 60, 3600, 86400
 YES = {True: "yes", False: "no"}
 
 
@@ -177,7 +177,9 @@ def gib(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In hours or days."""
+    """In the unit that suits."""
+    if seconds < 2 * HOUR:
+        return f"{seconds / MINUTE:,.3g} min"
     return f"{seconds / HOUR:,.3g} h" if seconds < 2 * DAY else f"{seconds / DAY:,.1f} days"
 
 

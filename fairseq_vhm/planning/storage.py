@@ -11,8 +11,8 @@ MOMENTS = {"adam": 2, "fused_adam": 2, "adamax": 2, "adadelta": 2, "adagrad": 1,
 """Numbers that an optimizer keeps for each parameter."""
 FACTORED = "adafactor"
 """Keeps a row and a column for each matrix: next to nothing, and counted so."""
-ENTRY = 400
-"""Bytes of torch's zip format beside the numbers of a tensor (torch 2.13 takes 350 to 450)."""
+ENTRY, SETTINGS = 320, 30_000
+"""Bytes around a tensor in a checkpoint, and of fairseq's settings: those of a small one (torch 2.13)."""
 LOGITS, SOFTMAX = 1, 1
 """Tables of chunk x symbols in float32 that the loss in chunks has at once."""
 
@@ -75,7 +75,7 @@ def checkpoint(run: Run, parameters: int, tensors: int) -> int:
     common = run.cfg.common
     width = FP16 if common.fp16 or common.bf16 else FP32
     kept = 0 if run.cfg.checkpoint.no_save_optimizer_state else moments(run)
-    return parameters * (width + kept * FP32) + tensors * (1 + kept) * ENTRY
+    return parameters * (width + kept * FP32) + tensors * (1 + kept) * ENTRY + SETTINGS
 
 
 def checkpoints_kept(run: Run, updates: int, epochs: float) -> int:

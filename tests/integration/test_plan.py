@@ -1,25 +1,34 @@
 """``vhm doctor --plan`` against what it plans: files, checkpoints, mini-batches, multiply-adds."""
 
+import copy
 import json
+import re
+import shlex
 import sys
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
+import mt5
 import pytest
 import tiny
 import torch
-from commands import SHORT_RUN
+from commands import REPOSITORY, SHORT_RUN
 
 from fairseq_vhm import cli
 from fairseq_vhm.data.plan import Turn
 from fairseq_vhm.planning import measure
 from fairseq_vhm.planning.batches import Schedule, batches_of
+from fairseq_vhm.planning.plan import make_plan
+from fairseq_vhm.planning.request import Settings, wanted_of
 from fairseq_vhm.planning.run import Run
 from fairseq_vhm.planning.storage import checkpoints_kept, memory
 from fairseq_vhm.planning.texts import of_folder
 from fairseq_vhm.planning.unit_costs import UnitCosts, _Counted
 
 LONG = "--max-tokens 240 --max-update 9"
-TINY = ["--arch", "vhm_transformer_tiny", *LONG.split()]
+SHALLOW = "--encoder-layers 1 --decoder-layers 1".split()
+TINY = ["--arch", "vhm_transformer_tiny", *SHALLOW, *LONG.split()]
 FLAGS = [*TINY, *SHORT_RUN.split()]
 KINDS = {
     "vhm": ([], ("cls", "mt", "ms")),
@@ -61,17 +70,26 @@ def symbols() -> int:
 # ---- against reality ---------------------------------------------------------------------------
 
 
-def test_the_disk_of_binarised_texts_is_foretold_within_5_percent(plan, tmp_path, symbols):
+@pytest.fixture(scope="module")
+def from_texts(tmp_path_factory, symbols) -> tuple[Path, dict]:
+    """DATA, and what was planned from the texts that it was binarised from."""
+    folder = tmp_path_factory.mktemp("texts")
     sizes = {task: {"train": 1000} for task in ("cls", "mt", "ms")}
-    tiny.write_corpus(tmp_path, sizes)
-    data = tiny.binarise(tmp_path, sizes)
-    files = []
+    tiny.write_corpus(folder, sizes)
+    words = []
     for task, languages in tiny.LANGUAGES.items():
-        sides = (tmp_path / "text" / task / f"train.{language}" for language in languages)
-        files.append(f"{task}=" + ",".join(map(str, sides)))
-    foretold = plan(*files, *TINY, "--vocab-size", symbols)["disk"]["data"]
+        sides = (folder / "text" / task / f"train.{language}" for language in languages)
+        words.append(f"{task}=" + ",".join(map(str, sides)))
+    settings = Settings([], [], symbols, None, ["a100"], [1, 8], 0.25, 0)
+    planned = make_plan(wanted_of([*words, *TINY, "--fp16"], settings))
+    return tiny.binarise(folder, sizes), planned.as_json()
+
+
+def test_the_disk_of_binarised_texts_is_foretold_within_5_percent(from_texts):
+    data, planned = from_texts
     written = [path for path in data.rglob("*") if path.name != "preprocess.log"]
-    assert foretold == pytest.approx(sum(p.stat().st_size for p in written if p.is_file()), rel=0.05)
+    size = sum(path.stat().st_size for path in written if path.is_file())
+    assert planned["disk"]["data"] == pytest.approx(size, rel=0.05)
 
 
 def test_a_checkpoint_and_its_parameters_are_foretold(plan, toy_data, tmp_path, run):
@@ -121,10 +139,10 @@ def test_mini_batches_and_epochs_are_those_that_fairseq_trains_on(run, toy_data)
 # ---- arithmetic that can be done by hand -------------------------------------------------------
 
 
-def test_time_is_work_over_rate_and_eight_gpus_take_an_eighth(plan):
-    found = plan(*NUMBERS, *TINY, "--vocab-size", 500, "--gpu", "a100", "--utilisation", 0.25, "--fp16")
-    one, eight = found["times"]
-    work = found["updates"] * found["multiply_adds_an_update"]
+def test_time_is_work_over_rate_and_eight_gpus_take_an_eighth(from_texts):
+    _, planned = from_texts
+    one, eight = planned["times"]
+    work = planned["updates"] * planned["multiply_adds_an_update"]
     assert one["seconds"] == pytest.approx(work / (312e12 / 2 * 0.25))
     assert eight["seconds"] == pytest.approx(one["seconds"] / 8)
     assert (one["updates"], eight["updates"]) == (9, 9 / 8)
@@ -138,28 +156,65 @@ def test_twice_the_update_freq_or_the_gpus_are_twice_the_mini_batches_of_an_upda
         assert twice == {task: 2 * number for task, number in once.items()}
 
 
+def changed(run: Run, **settings) -> Run:
+    """The run with other settings, each named as ``GROUP_DOT_NAME`` of fairseq's configuration."""
+    cfg = copy.deepcopy(run.cfg)
+    for place, value in settings.items():
+        group, name = place.split("_DOT_")
+        cfg[group][name] = value
+    return replace(run, cfg=cfg)
+
+
+HALF = {"common_DOT_fp16": True}
+
+
 @pytest.mark.parametrize(
-    ("flags", "bytes_a_parameter"),
-    [("", 16), ("--fp16", 20), ("--fp16 --memory-efficient-fp16", 12), ("--optimizer sgd", 12)],
+    ("settings", "bytes_a_parameter"),
+    [({}, 16), (HALF, 20), (HALF | {"common_DOT_memory_efficient_fp16": True}, 12)],
 )
-def test_the_state_of_a_parameter_is_that_of_fairseqs_optimizers(flags, bytes_a_parameter):
-    needed = memory(Run.of([*TINY, *flags.split()]), 1000, 0, 0, 0)
-    assert needed.total == 1000 * bytes_a_parameter
+def test_the_state_of_a_parameter_is_that_of_fairseqs_optimizers(run, settings, bytes_a_parameter):
+    assert memory(changed(run, **settings), 1000, 0, 0, 0).total == 1000 * bytes_a_parameter
+
+
+NO_EPOCHS = {"checkpoint_DOT_no_epoch_checkpoints": True}
+EVERY_TEN = NO_EPOCHS | {"checkpoint_DOT_save_interval_updates": 10}
 
 
 @pytest.mark.parametrize(
-    ("flags", "kept"),
+    ("settings", "kept"),
     [
-        ("--no-epoch-checkpoints", 2),  # last and best
-        ("--no-epoch-checkpoints --save-interval-updates 10", 2 + 10),
-        ("--no-epoch-checkpoints --save-interval-updates 10 --keep-interval-updates 3", 2 + 3),
-        ("", 2 + 5),  # an epoch each
-        ("--keep-last-epochs 2 --no-last-checkpoints --disable-validation", 2),
-        ("--no-save", 0),
+        (NO_EPOCHS, 2),  # last and best
+        (EVERY_TEN, 2 + 10),
+        (EVERY_TEN | {"checkpoint_DOT_keep_interval_updates": 3}, 2 + 3),
+        ({}, 2 + 5),  # an epoch each
+        ({"checkpoint_DOT_keep_last_epochs": 2, "dataset_DOT_disable_validation": True}, 1 + 2),
+        ({"checkpoint_DOT_no_save": True}, 0),
     ],
 )
-def test_checkpoints_are_kept_by_fairseqs_flags(flags, kept):
-    assert checkpoints_kept(Run.of([*TINY, *flags.split()]), updates=100, epochs=5.0) == kept
+def test_checkpoints_are_kept_by_fairseqs_flags(run, settings, kept):
+    assert checkpoints_kept(changed(run, **settings), updates=100, epochs=5.0) == kept
+
+
+# ---- the document ------------------------------------------------------------------------------
+
+
+def test_every_command_of_the_document_runs_on_smaller_models(toy_data, tmp_path, monkeypatch, capsys):
+    text = (REPOSITORY / "docs" / "plan.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "DATA").symlink_to(toy_data)
+    (tmp_path / "MT5").mkdir()
+    config = json.dumps(mt5.make_config(vocab_size=250_112))
+    (tmp_path / "MT5" / "config.json").write_text(config)
+    monkeypatch.chdir(tmp_path)
+    assert len(blocks) == 3
+    for block in blocks:
+        words = shlex.split(block.replace("\\\n", " ").replace("vhm_transformer ", "vhm_transformer_tiny "))
+        monkeypatch.setattr(sys, "argv", words + SHALLOW * ("hf_mt5" not in words))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert ended.value.code == 0, err
+        assert "memory on each GPU" in out and "Assumed: the GPUs' published rates" in out
 
 
 # ---- what cannot be planned --------------------------------------------------------------------
@@ -187,4 +242,3 @@ def test_what_cannot_be_planned_is_one_line(plan, words, said):
 def test_flags_that_fairseq_train_does_not_take_are_a_wrong_command_line(plan):
     status, err = plan(*NUMBERS, *TINY, "--vocab-size", 99, "--kl-anneal-stepz", 3, fails=True)
     assert status == 2 and "--kl-anneal-stepz" in err
-

@@ -71,12 +71,12 @@ def test_colours_are_on_terminals_alone_unless_the_environment_says_otherwise():
 def completed(line: str) -> list[str]:
     """What bash offers behind ``line``, by the script that ``--show-completion`` prints."""
     words = line.split(" ")
-    program = '''
+    program = """
         eval "$(_VHM_COMPLETE=source_bash vhm)"
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
         _vhm_completion vhm
         printf '%s\n' "${COMPREPLY[@]}"
-    '''
+    """
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     found = subprocess.run(
         ["bash", "-c", program, "bash", *words], env=environment, capture_output=True, text=True, check=True

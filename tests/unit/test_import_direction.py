@@ -39,6 +39,7 @@ ALLOWED = {
     "checkpoints": {"errors", "compat"},
     "card": {"data", "errors", "files", "language_codes", "report", "tables", "text"},
     "doctor": {"errors", "metrics", "supported"},
+    "planning": {"compat", "data", "errors", "names", "tables", "tasks", "text"},
 }
 
 
