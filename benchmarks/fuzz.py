@@ -21,6 +21,7 @@ import shutil
 import struct
 import sys
 import tempfile
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -225,12 +226,26 @@ def load(engine: str) -> dict:
     if engine == "atheris":
         import atheris
 
+        for function in functions_of(dict(sys.modules)):
+            atheris.instrument_func(function)
         quiet = contextlib.redirect_stderr(io.StringIO())
         with quiet, atheris.instrument_imports(include=list(PACKAGES)):
             from fuzz_readers import READERS
     else:
         from fuzz_readers import READERS
     return READERS
+
+
+def functions_of(modules: dict) -> list[types.FunctionType]:
+    """The functions and methods of those of our modules that the plugin loads when it is imported."""
+    ours = [module for name, module in modules.items() if name.partition(".")[0] in PACKAGES]
+    held = [one for module in ours for one in vars(module).values()]
+    held += [one for kind in held if isinstance(kind, type) for one in vars(kind).values()]
+    wrappers = ("__func__", "__wrapped__", "fget", "func")
+    held += [getattr(one, name) for one in held for name in wrappers if hasattr(one, name)]
+    here = {id(vars(module)) for module in ours}
+    found = {id(one): one for one in held if isinstance(one, types.FunctionType)}
+    return [one for one in found.values() if id(one.__globals__) in here]
 
 
 def tallies(engine: str, *given) -> Iterator[Tally]:
