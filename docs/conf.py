@@ -11,8 +11,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 import fairseq_vhm  # noqa: E402  (found by the line above)
 
 logging.getLogger("markdown_it").setLevel(logging.WARNING)  # importing fairseq lets all loggers speak
-toctree = logging.getLogger("sphinx.sphinx.directives.other")
-toctree.addFilter(lambda record: "glob pattern" not in record.msg)  # places for pages that may be missing
 
 project = "fairseq_vhm"
 version = release = fairseq_vhm.__version__
@@ -36,7 +34,7 @@ autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 toc_object_entries_show_parents = "hide"
 nitpicky = True
-OTHERS = ("argparse.", "collections.", "contextlib.", "fairseq.", "nltk.", "numpy.", "pathlib.", "torch.")
+OTHERS = ("argparse.", "collections.", "contextlib.", "fairseq.", "nltk.", "numpy.", "pathlib.", "torch.", "omegaconf.", "str.")
 """What has no pages here to link to; nor has what is private, or no name but a form of a type."""
 PRIVATE = (
     *(r"(dict|tuple)\[str", "optional"),
