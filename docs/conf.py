@@ -34,7 +34,10 @@ autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 toc_object_entries_show_parents = "hide"
 nitpicky = True
-OTHERS = ("argparse.", "collections.", "contextlib.", "fairseq.", "nltk.", "numpy.", "pathlib.", "torch.", "omegaconf.", "str.")
+OTHERS = (
+    *("argparse.", "collections.", "contextlib.", "fairseq.", "nltk.", "numpy.", "omegaconf.", "pathlib."),
+    *("str.", "torch."),
+)
 """What has no pages here to link to; nor has what is private, or no name but a form of a type."""
 PRIVATE = (
     *(r"(dict|tuple)\[str", "optional"),
