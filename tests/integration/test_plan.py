@@ -27,7 +27,7 @@ from fairseq_vhm.planning.texts import of_folder
 from fairseq_vhm.planning.unit_costs import UnitCosts, _Counted
 
 LONG = "--max-tokens 240 --max-update 9"
-SHALLOW = "--encoder-layers 1 --decoder-layers 1".split()
+SHALLOW = ["--encoder-layers", "1", "--decoder-layers", "1"]
 TINY = ["--arch", "vhm_transformer_tiny", *SHALLOW, *LONG.split()]
 FLAGS = [*TINY, *SHORT_RUN.split()]
 KINDS = {
