@@ -57,9 +57,9 @@ class TrioSettings:
         if not 0.0 < self.character_coverage <= 1.0:
             raise UserError(f"--character-coverage {self.character_coverage}: give a share up to 1")
         if self.spm_model and self.segmentation != SubwordSegmenter.kind:
-            raise UserError("--spm-model goes with --segmentation subword only")
+            raise UserError("--spm goes with --segmentation subword only")
         if self.dictionary and not self.spm_model and self.segmentation == SubwordSegmenter.kind:
-            raise UserError("--dict needs --spm-model beside it: a new model has other pieces")
+            raise UserError("--dict needs --spm beside it: a new model has other pieces")
         self._check_languages()
         self._check_specs()
 

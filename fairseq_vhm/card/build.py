@@ -45,7 +45,7 @@ def check_out(out: Path, force: bool) -> None:
         if path.is_dir():
             raise UserError(f"{path}: is a folder; give another --out")
         if path.exists() and not force:
-            raise UserError(f"{path}: is there already; give --force to replace it, or another --out")
+            raise UserError(f"{path}: is there already; give --overwrite to replace it, or another --out")
 
 
 def write(made: Card, out: Path) -> None:

@@ -69,7 +69,7 @@ def make_sheets(settings: Settings, out: Path) -> Made:
     """
     annotators = parse_annotators(settings.annotators)
     _check_language("--lang", settings.lang)
-    _check_language("--src-lang", settings.src_lang or settings.lang)
+    _check_language("--source-lang", settings.src_lang or settings.lang)
     systems = parse_systems(settings.hyp, settings.post_process)
     samples, findings = _draw(settings, systems)
     key = _key(settings, systems, samples)

@@ -26,7 +26,7 @@ def study(run, tmp_path_factory) -> Path:
     (folder / "src").write_text("".join(f"第{number}篇 <b>bold</b>\n" for number in range(SAMPLES)))
     systems = [part for name in OPINION for part in ("--hyp", f"S-{name}={folder / name}.txt")]
     run(
-        *("vhm", "human-eval", "sheet", *systems, "--src", folder / "src", "--src-lang", "zh"),
+        *("vhm", "human-eval", "sheet", *systems, "--src", folder / "src", "--source-lang", "zh"),
         *("--lang", "en", "--samples", SAMPLES, "--annotators", "anna,ben", "--out", folder / "study"),
     )
     return folder / "study"

@@ -216,10 +216,10 @@ def test_a_model_of_many_languages_cites_crosssum(forked, vhm_card, tmp_path, la
 def test_a_card_that_is_there_is_kept_without_force(vhm_card, refusal, small, tmp_path):
     checkpoint = small()
     (tmp_path / "run" / "README.md").write_text("mine")
-    assert "--force" in refusal(checkpoint)
+    assert "--overwrite" in refusal(checkpoint)
     assert not (tmp_path / "run" / "CITATION.cff").exists()
     assert (tmp_path / "run" / "README.md").read_text() == "mine"
-    vhm_card(checkpoint, "--force")
+    vhm_card(checkpoint, "--overwrite")
     assert parts(tmp_path / "run")[0]["library_name"] == "fairseq"
 
 

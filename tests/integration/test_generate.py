@@ -218,11 +218,11 @@ def test_validate_says_what_training_said(toy_data, forked, tmp_path):
 
 def test_an_average_of_checkpoints_is_decoded(generate, forked, trained, tmp_path):
     members = [next(trained.glob("checkpoint_*_32.pt")), trained / "checkpoint_last.pt"]
-    forked("vhm", "average", *members, "--output", tmp_path / "average.pt")
+    forked("vhm", "average", *members, "--out", tmp_path / "average.pt")
     outputs = hypotheses(generate(checkpoint=tmp_path / "average.pt"))
     assert sorted(outputs) == list(range(TEST_SIZE))
     assert outputs != hypotheses(generate())
-    forked("vhm", "average", members[1], members[1], "--output", tmp_path / "same.pt")
+    forked("vhm", "average", members[1], members[1], "--out", tmp_path / "same.pt")
     assert_equal_outputs(hypotheses(generate(checkpoint=tmp_path / "same.pt")), hypotheses(generate()))
 
 

@@ -27,7 +27,7 @@ def arguments(folder, **changes):
     options = {
         "--src": folder / "test.zh",
         "--ref": folder / "test.en",
-        "--src-lang": "zh",
+        "--source-lang": "zh",
         "--lang": "en",
         "--samples": "8",
         "--annotators": "anna,ben",

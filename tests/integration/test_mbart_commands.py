@@ -46,7 +46,7 @@ def data(trimming, corpora, forked, tmp_path_factory):
     out = tmp_path_factory.mktemp("prepared") / "DATA"
     specs = [flag for task in ("cls", "mt", "ms") for flag in (f"--{task}", f"lines:{corpora / task}")]
     flags = ["--source-lang", "en", "--target-lang", "zh", "--workers", 1]
-    flags += ["--spm-model", trimmed / "spm.model", "--dict", trimmed / "dict.txt"]
+    flags += ["--spm", trimmed / "spm.model", "--dict", trimmed / "dict.txt"]
     forked("vhm", "prepare", "trio", out, *specs, *flags)
     return out
 

@@ -14,7 +14,6 @@ from commands import PLUGIN, SHORT_RUN, decoding, text_of_test_set
 from typer.testing import CliRunner
 
 from fairseq_vhm.cli import app
-from fairseq_vhm.errors import UserError
 
 VHM = str(Path(sys.executable).parent / "vhm")
 LANGUAGES = ("--source-lang", "en", "--target-lang", "zh")
@@ -69,9 +68,10 @@ def vhm_here(*arguments, stdin: str | None = None, fails: bool = False) -> str:
     """The vhm command in this process; what it prints or, if it is to fail, its one line."""
     result = CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
     if fails:
-        assert isinstance(result.exception, UserError), result.exception
-        assert "\n" not in str(result.exception)
-        return str(result.exception)
+        assert result.exit_code == 1, result.exception
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("vhm: error: "), line
+        return line.removeprefix("vhm: error: ")
     assert result.exit_code == 0, result.exception
     return result.stdout
 

@@ -14,7 +14,6 @@ from commands import decoding
 from typer.testing import CliRunner
 
 from fairseq_vhm.cli import app
-from fairseq_vhm.errors import UserError
 
 VHM = str(Path(sys.executable).parent / "vhm")
 SUMMARIES = {"max_length": 84, "no_repeat_ngram_size": 2}
@@ -40,9 +39,10 @@ def vhm(*arguments, fails: bool = False) -> str:
     """The vhm command in this process; what it prints or, if it is to fail, its one line."""
     result = CliRunner().invoke(app, list(map(str, arguments)))
     if fails:
-        assert isinstance(result.exception, UserError), result.exception
-        assert "\n" not in str(result.exception)
-        return str(result.exception)
+        assert result.exit_code == 1, result.exception
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("vhm: error: "), line
+        return line.removeprefix("vhm: error: ")
     assert result.exit_code == 0, result.exception
     return result.stdout
 

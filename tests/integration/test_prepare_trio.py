@@ -234,10 +234,9 @@ def test_an_error_is_one_line_and_leaves_no_data(tmp_path, name, number, line, m
     ("flags", "message"),
     [
         ("--cls lines:corpus/nothing", "corpus/nothing.train.en: missing file"),
-        ("--segmentation bytes", "--segmentation bytes: choose one of subword, word"),
         ("--vocab-size 3000", "--vocab-size 3000 is more than this text can fill: use at most"),
-        ("--spm-model corpus/cls.train.en", "corpus/cls.train.en: not a SentencePiece model"),
-        ("--dict x", "--dict needs --spm-model"),
+        ("--spm corpus/cls.train.en", "corpus/cls.train.en: not a SentencePiece model"),
+        ("--dict x", "--dict needs --spm"),
         ("--source-lang zh", "--source-lang and --target-lang are the same"),
         ("--segmentation word --source-lang ja", "--segmentation word has no rule for 'ja'"),
         ("--mt-valid lines:x --mt ''", "--mt-valid and --mt-test go with --mt"),

@@ -123,7 +123,7 @@ def test_a_folder_with_other_files_is_left_alone(settings_of, texts):
         ({"samples": 13}, "--samples 13: 12 of 12 lines can be drawn"),
         ({"samples": 0}, "--samples 0: 12 of 12"),
         ({"lang": "english"}, "--lang english: not a language code"),
-        ({"src_lang": "chinese"}, "--src-lang chinese: not a language code"),
+        ({"src_lang": "chinese"}, "--source-lang chinese: not a language code"),
         ({"annotators": "anna,../ben"}, "'../ben' cannot be part of a file's name"),
         ({"annotators": "0"}, "no annotator"),
         ({"annotators": "anna,Anna"}, "a name comes twice"),
