@@ -22,9 +22,9 @@ INNER, EPOCH, VALID = KINDS = ("train_inner", "train", "valid")
 PREFIXES = {INNER: "", EPOCH: "train_", VALID: "valid_"}
 SIMPLE_INNER = re.compile(r"epoch (\d+):\s+\d+ / \d+ (\S+=.*)")
 SIMPLE_END = re.compile(r"epoch (\d+) \| (?:valid on '(\w+)' subset \| )?(\S+ \S+ \|.*)")
-DEVICES = re.compile(r"\| fairseq_cli\.train \| training on (\d+) devices")
+DEVICES = re.compile(r"\| fairseq_cli\.train \| training on (\d{1,9}) devices")
 GPU = re.compile(r"rank +\d+: capabilities = .* name = (.+?) *$")
-PARAMETERS = re.compile(r"num\. (?:shared )?model params: ([\d,]+)")
+PARAMETERS = re.compile(r"num\. (?:shared )?model params: (\d[\d,]{0,30})")
 ENDED = "done training in"
 
 BATCHES = 100
