@@ -209,6 +209,6 @@ def _number(value: object) -> float | None:
     """A finite number; what a diverged run logs (``nan``, ``inf``) is left out."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

@@ -306,6 +306,7 @@ FOUND = [
     ("shards", ".keys.npy", SHAPE, b"'shape': (("),
     ("log of generation", "hyp", b"H-0\t", b"H-" + LONG + b"\t"),
     ("references in JSON", "ref.jsonl", b'{"refs"', b'{"x":' * 20_000),
+    ("training log", "train.log", b'"num_updates": "25"', b'"num_updates": 1' + b"0" * 400),
     ("training log", "train.log", b"params: 1,000", b"params: ,"),
     ("training log", "train.log", b"params: 1,000", b"params: " + LONG),
     ("training log", "train.log", b"training on 1 ", b"training on " + LONG + b" "),
