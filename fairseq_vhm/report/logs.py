@@ -22,9 +22,9 @@ INNER, EPOCH, VALID = KINDS = ("train_inner", "train", "valid")
 PREFIXES = {INNER: "", EPOCH: "train_", VALID: "valid_"}
 SIMPLE_INNER = re.compile(r"epoch (\d+):\s+\d+ / \d+ (\S+=.*)")
 SIMPLE_END = re.compile(r"epoch (\d+) \| (?:valid on '(\w+)' subset \| )?(\S+ \S+ \|.*)")
-DEVICES = re.compile(r"\| fairseq_cli\.train \| training on (\d+) devices")
+DEVICES = re.compile(r"\| fairseq_cli\.train \| training on (\d{1,9}) devices")
 GPU = re.compile(r"rank +\d+: capabilities = .* name = (.+?) *$")
-PARAMETERS = re.compile(r"num\. (?:shared )?model params: ([\d,]+)")
+PARAMETERS = re.compile(r"num\. (?:shared )?model params: (\d[\d,]{0,30})")
 ENDED = "done training in"
 
 BATCHES = 100
@@ -209,6 +209,6 @@ def _number(value: object) -> float | None:
     """A finite number; what a diverged run logs (``nan``, ``inf``) is left out."""
     try:
         number = float(value)  # type: ignore[arg-type]  # what it cannot take is the error below
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
