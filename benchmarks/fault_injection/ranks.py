@@ -24,6 +24,9 @@ BOUND = 60
 AFTER = 6
 """Updates after which something happens."""
 
+ENDLESS = 100_000
+"""Updates of a run that something else is to end."""
+
 UNEVEN = 280
 """``--max-tokens`` with which the steps of an epoch are an odd number."""
 
@@ -96,7 +99,7 @@ class Ranks:
 
     def gone(self, size: int, victim: int, how: signal.Signals, fault: str) -> Finding:
         """The others end in time and name it."""
-        started, _ = self.start(size)
+        started, _ = self.start(size, flags=["--max-update", ENDLESS])
         begun = self.wait_for_update(started[0])
         os.kill(started[victim].pid, how)
         others = [rank for rank in started if rank is not started[victim]]

@@ -22,7 +22,7 @@ KEY, VALUE, PADDING = "prev_key", "prev_value", "prev_key_padding_mask"
 """fairseq's names in its cache."""
 SHORT, SHORT_IN_MEDIUM = 128, 256
 """Up to so many tokens torch's fused kernel on a CPU, forward and backward, takes longer than plain products:
-in 16 bits up to thrice, with float32 products of ``medium`` precision up to ten times as long (torch 2.13;
+in 16 bits up to thrice, with float32 products of ``medium`` precision up to eight times as long (torch 2.13;
 ``benchmarks/parts.py``)."""
 
 

@@ -1,12 +1,14 @@
 """Training in two processes on one CPU (gloo): equal ranks, equal to one process that accumulates."""
 
 import os
+import re
+import shlex
 import signal
 import sys
 from pathlib import Path
 
 import pytest
-from commands import difference, error_of, learned, logged, read, training
+from commands import REPOSITORY, difference, error_of, learned, logged, read, training
 from ranks import SGD, free_port, largest_deviation, start_ranks, train_in_two
 
 UPDATES = 8
@@ -113,16 +115,21 @@ def test_ranks_that_are_left_name_the_one_that_ended(toy_data, forked, tmp_path)
     assert "error: rank 0 of 2 cannot go on: rank 1 ended or did not come in time" in last
 
 
-def test_torchrun_starts_the_ranks_and_its_sigterm_saves_first(toy_data, forked, tmp_path):
-    command = training(toy_data, tmp_path, "--ddp-backend", "legacy_ddp", updates=10_000)
-    torchrun = ["--nproc-per-node", 2, "--master-port", free_port(), "--no-python"]
-    program = Path(sys.executable).parent / "fairseq-train"
-    started = forked.start("torchrun", *torchrun, program, *command)
+def test_torchrun_as_documented_starts_the_ranks_and_hands_on_sigterm(toy_data, forked, tmp_path):
+    document = (REPOSITORY / "docs" / "reliability.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```bash\n(torchrun .*?)^```", document, re.MULTILINE | re.DOTALL)
+    (tmp_path / "DATA").symlink_to(toy_data)
+    (tmp_path / "fairseq_vhm").symlink_to(REPOSITORY / "fairseq_vhm")
+    command, *arguments = shlex.split(block.replace("\\\n", " "))
+    arguments[arguments.index("fairseq-train")] = Path(sys.executable).parent / "fairseq-train"
+    arguments += ["--max-update", 10_000, "--log-format", "json", "--log-interval", 1]
+    started = forked.start(command, "--master-port", free_port(), *arguments, cwd=tmp_path)
     started.wait_for('"num_updates": "2"')
     os.kill(started.pid, signal.SIGTERM)
     done = started.wait()
     assert "distributed init (rank 1)" in done.stdout
-    saved = read(tmp_path / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"]
+    assert "stopped by SIGTERM" in done.stdout
+    saved = read(tmp_path / "runs" / "two" / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"]
     assert saved == logged(done, "train_inner")[-1]["num_updates"] >= 2
 
 

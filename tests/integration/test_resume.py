@@ -78,7 +78,7 @@ def send_at(update: int, number: signal.Signals, forked, command: list):
     return started.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_stopped_run_goes_on_with_the_same_command(toy_data, forked, uninterrupted, tmp_path, number):
     command = arguments(toy_data, tmp_path, "joint")
     stopped = send_at(15, number, forked, command)
@@ -103,7 +103,7 @@ def test_signals_to_the_loading_workers_too_save_first(toy_data, forked, uninter
     started.wait_for('"num_updates": "3"')
     children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
     for pid in (*map(int, children), started.pid):
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGUSR1)
     assert started.wait().returncode == 75
     assert updates(tmp_path) >= 3
 
