@@ -13,13 +13,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test browser lint docs check tiers bench dist smoke clean
+.PHONY: help demo test browser lint docs check tiers coverage bench dist smoke clean
 help:
 	@echo "make demo   prepare a bilingual sample, train VHM and MT-MS-CLS, generate, score (minutes)"
 	@echo "make test   all tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   the documentation site, in build/docs"
 	@echo "make tiers  times of the tests of the last make test, by folder"
+	@echo "make coverage  branches of the plugin that the tests reach (half an hour)"
 	@echo "make bench  a short run of the benchmarks"
 	@echo "make dist   dist/: wheel and sdist"
 	@echo "make smoke  the wheel in an empty environment: install, prepare, train, generate, score"
@@ -51,6 +52,13 @@ check: lint docs test
 # The times of the last make test, or of JUNIT.
 tiers: $(STAMP)
 	$(BIN)/python tests/tiers.py $(JUNIT)
+
+# In every process that the tests start; the report is of branches.
+coverage: $(STAMP)
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report
 
 # The shortest of each: whether they run and what they print, not figures to quote (docs/performance.md).
 bench: $(STAMP)
