@@ -1,7 +1,7 @@
 """The files of a corpus of many languages, read with the checks that each needs; no torch.
 
-Every fault is one line that names the file and the remedy.  Checks read headers, and arrays of numbers (own
-summaries, pairs) whole; of texts only where the last one ends.
+Every fault is one line that names the file and the remedy.  Checks read headers, and arrays of numbers
+(lengths and places of texts, own summaries, pairs) whole; of the texts themselves only their size.
 """
 
 import hashlib
@@ -154,6 +154,17 @@ def check_store(prefix: Path, expected: int) -> None:
         raise UserError(
             f"{path}: {found:,} bytes where its index announces {announced:,} (cut short?); {AGAIN}"
         )
+    _check_places(prefix, code, count)
+
+
+def _check_places(prefix: Path, code: int, count: int) -> None:
+    """Check that every text begins where the one before it ends."""
+    path = layout.with_extension(prefix, ".idx")
+    lengths = mapped(path, np.int32, layout.HEADER.size, count)
+    starts = mapped(path, np.int64, layout.HEADER.size + 4 * count, count)
+    ends = np.cumsum(lengths, dtype=np.int64) * layout.ID_TYPES[code]().itemsize
+    if count and ((lengths < 0).any() or starts[0] != 0 or not np.array_equal(starts[1:], ends[:-1])):
+        raise UserError(f"{path}: lengths and places of texts disagree (corrupted?); {AGAIN}")
 
 
 def _announced(prefix: Path, code: int, count: int) -> int:

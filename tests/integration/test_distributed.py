@@ -133,16 +133,6 @@ def test_torchrun_as_documented_starts_the_ranks_and_hands_on_sigterm(toy_data, 
     assert saved == logged(done, "train_inner")[-1]["num_updates"] >= 2
 
 
-SHARDED = [["--ddp-backend", "fully_sharded"], ["--zero-sharding", "os"]]
-
-
-@pytest.mark.parametrize("flags", SHARDED, ids=" ".join)
-def test_sharded_models_are_refused_in_one_line(toy_data, forked, tmp_path, flags):
-    message = error_of(forked("fairseq-train", *training(toy_data, tmp_path, *flags), fails=True))
-    assert message.startswith(" ".join(flags))
-    assert "legacy_ddp" in message
-
-
 @pytest.mark.parametrize(
     "flags",
     [[], ["--distributed-init-method", "tcp://127.0.0.1:{port}"], ["--nprocs-per-node", 2]],

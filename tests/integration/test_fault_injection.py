@@ -4,26 +4,24 @@ import json
 import signal
 import sys
 
-import pytest
 from commands import REPOSITORY
 
 sys.path.append(str(REPOSITORY / "benchmarks"))
 
 from fault_injection.bench import Bench  # noqa: E402  (found by the line above)
-from fault_injection.jobs import checkpoints, preparing_job, write_lines  # noqa: E402
+from fault_injection.jobs import Job, checkpoints  # noqa: E402
 from fault_injection.kills import SHARES, Killer, Outcome, Point, lost_by, points  # noqa: E402
 from fault_injection.tables import tables_of  # noqa: E402
 
 FOUND = json.loads((REPOSITORY / "benchmarks" / "results" / "faults.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
-def test_a_killed_preparation_is_made_up_for(forked, tmp_path, number):
-    job = preparing_job(write_lines(tmp_path / "lines"))
-    outcome = Killer(Bench(forked, tmp_path / "runs", {"preparation": job})).kill(
-        Point("preparation", number, share=0.6)
-    )
-    assert outcome.status == -number
+def test_a_killed_command_is_made_up_for(forked, trained, tmp_path):
+    members = [trained / "checkpoint_last.pt", trained / "checkpoint_best.pt"]
+    job = Job(lambda folder: ["vhm", "average", *members, "-o", folder / "mean.pt"], checkpoints)
+    killer = Killer(Bench(forked, tmp_path, {"averaging": job}))
+    outcome = killer.kill(Point("averaging", signal.SIGKILL, share=0.9))
+    assert outcome.status == -signal.SIGKILL
     assert outcome.good, outcome
 
 

@@ -93,3 +93,9 @@ def test_several_processes_without_gpus_are_refused_unless_started_one_by_one():
         mend_arguments(args)
     args.distributed_no_spawn = True
     mend_arguments(args)
+
+
+@pytest.mark.parametrize("flags", [{"ddp_backend": "fully_sharded"}, {"zero_sharding": "os"}], ids=str)
+def test_sharded_models_are_refused_with_what_works(flags):
+    with pytest.raises(UserError, match="fairscale's.*legacy_ddp or pytorch_ddp"):
+        mend_arguments(argparse.Namespace(**flags))

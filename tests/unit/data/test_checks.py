@@ -56,6 +56,17 @@ def test_data_cut_short_are_named(pair, keep):
     refused(pair, "train.en-zh.zh.bin")
 
 
+@pytest.mark.parametrize("place", [40, 200, 600])
+def test_an_index_in_which_a_byte_has_changed_is_named(pair, place):
+    """Lengths of 60 texts, 4 bytes each, begin at byte 26; their places follow."""
+    with open(pair[0] + ".idx", "r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ 0x80]))
+    refused(pair, "train.en-zh.en.idx" if place > 266 else "train.en-zh.en")
+
+
 def test_sides_of_unequal_length_are_named_with_both_counts(toy_data, pair):
     for extension in (".bin", ".idx"):
         shutil.copy(toy_data / "cls" / f"valid.en-zh.zh{extension}", pair[1] + extension)
