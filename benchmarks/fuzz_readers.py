@@ -378,7 +378,7 @@ def read_xlsum(folder: Path) -> None:
     nodes = Nodes(languages)
     shared_content(nodes, 2)
     drain(nodes.url(number) for number in range(len(nodes.article_language)))
-    check_out(folder, overwrite=True)
+    check_out(folder, overwrite=True, settings={})
 
 
 KEYS_OF_SHARD = np.array([3, 5, 8], np.uint64)

@@ -23,11 +23,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-def _load_plugin(folder: Path | None) -> None:
-    if folder is not None:
-        plugins.load(folder)
-
-
 @app.callback()
 def vhm(
     version: Annotated[
@@ -35,15 +30,15 @@ def vhm(
     ] = False,
     user_dir: Annotated[
         Path | None,
-        typer.Option(
-            callback=_load_plugin, is_eager=True, help="Import this folder first: a plugin of yours."
-        ),
+        typer.Option(help="Import this folder first: a plugin of yours."),
     ] = None,
 ) -> None:
     """Tools around fairseq_vhm: data, scores, checkpoints. Training and decoding are fairseq's own.
 
     Exit status: 0 done; 1 an error, said in one line, or a failed check; 2 a wrong command line; 130 Ctrl-C.
     """
+    if user_dir is not None:
+        plugins.load(user_dir)
 
 
 def main() -> None:

@@ -6,9 +6,11 @@ with status 75; the same command goes on from there.  Delete when ``fairseq_cli.
 
 import functools
 import logging
+import multiprocessing
 import signal
 import sys
 from collections.abc import Callable
+from multiprocessing.util import Finalize
 from types import FrameType
 from typing import Any
 
@@ -20,9 +22,18 @@ STATUS = 75
 """``EX_TEMPFAIL`` of sysexits.h: not done, to be tried again."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+FIRST = 100
+"""Of what is done at a process's end."""
 KEY = "fairseq_vhm/stop_after_update"
 
 logger = logging.getLogger(__name__)
+
+
+def _kill_workers() -> None:
+    """End the processes that load data."""
+    for worker in multiprocessing.active_children():
+        if worker.daemon:
+            worker.kill()
 
 
 class Preemption:
@@ -36,11 +47,13 @@ class Preemption:
         """Note the signals from now on.
 
         This thread blocks them, and with it the workers that load data: those would die of a signal to the
-        whole job, and the run of that.
+        whole job, and the run of that.  Python ends workers that are left over by SIGTERM and waits for
+        them; since they block it, they are killed before.
         """
         for number in SIGNALS:
             signal.signal(number, self._note)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        Finalize(None, _kill_workers, exitpriority=FIRST)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number

@@ -176,8 +176,7 @@ def test_symbols_are_what_was_binarised(toy_data, forked, tmp_path):
         original = toy_data.parent / "text" / "mt" / f"train.{language}"
         assert (tmp_path / f"mt.{language}").read_text() == original.read_text()
     missing = forked("vhm", "prepare", "symbols", toy_data, tmp_path / "x", "--task", "nli", fails=True)
-    assert missing.returncode == 1
-    assert missing.stderr.strip().splitlines()[-1].startswith("vhm: error: ")
+    assert missing.returncode == 2 and "'nli' is not one of" in missing.stderr
 
 
 def test_a_lexicon_of_given_alignments_holds_what_they_link(toy_data, forked, tmp_path):
@@ -195,7 +194,7 @@ def test_a_lexicon_of_given_alignments_holds_what_they_link(toy_data, forked, tm
     links = dict.fromkeys(("forward", "reverse", "both"), sum(lengths))
     assert account["links"] == links and account["lines"] == len(lengths) and account["coverage"] == 1.0
     said = forked("vhm", "prepare", "lexicon", out, *given)
-    assert "20 translations of 20 words" in said.stdout and "count links" in said.stderr
+    assert "20 translations of 20 words" in said.stdout
 
 
 def test_a_lexicon_that_fails_leaves_what_was_there(toy_data, forked, tmp_path):

@@ -378,7 +378,6 @@ def test_bad_rows_are_dropped_counted_and_listed_on_request(tmp_path):
         (["{raw}", "--test", "{raw}/more/train.jsonl"], "{raw}/more/train.jsonl: given as train and as test"),
         (["README.md"], "README.md: its name does not say which split"),
         (["{raw}", "--lang", "xx"], "--lang: 'xx' is no language"),
-        (["{raw}", "--dedup", "no"], "--dedup no: choose one of stop, report, drop"),
         (["{raw}", "--spm", "a", "--mt5", "b"], "--spm and --mt5 both give a vocabulary"),
         (["{raw}", "--spm", "no.model"], "no.model: missing file"),
         (["{raw}", "--mt5", "tests"], "tests/spiece.model: missing file"),

@@ -21,7 +21,8 @@ REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
     [*REPOSITORY.glob("docs/*.md"), REPOSITORY / "README.md", REPOSITORY / "examples" / "README.md"]
 )
-OTHERS = {"--no-build-isolation"}
+TORCHRUN = {"--nproc-per-node", "--nnodes", "--no-python", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"}
+OTHERS = {"--no-build-isolation"} | TORCHRUN
 """Flags of programs that are not ours."""
 
 
