@@ -162,7 +162,7 @@ def _check_places(prefix: Path, code: int, count: int) -> None:
     path = layout.with_extension(prefix, ".idx")
     lengths = mapped(path, np.int32, layout.HEADER.size, count)
     starts = mapped(path, np.int64, layout.HEADER.size + 4 * count, count)
-    ends = np.cumsum(lengths, dtype=np.int64) * layout.ID_TYPES[code]().itemsize
+    ends = np.cumsum(lengths, dtype=np.int64) * np.dtype(layout.ID_TYPES[code]).itemsize
     if count and ((lengths < 0).any() or starts[0] != 0 or not np.array_equal(starts[1:], ends[:-1])):
         raise UserError(f"{path}: lengths and places of texts disagree (corrupted?); {AGAIN}")
 

@@ -32,7 +32,7 @@ RUN_ELSEWHERE = {
     "align.md": "test_align_cli.py",
     "data.md": "test_prepare_trio.py",
     "extending.md": "test_extending.py",
-    "hostile_input.md": "test_hostile_input.py",
+    "hostile_input.md": "../unit/test_hostile_input.py",
     "many_to_many.md": "test_many_to_many.py",
     "plan.md": "test_doctor_plan.py",
     "reliability.md": "test_distributed.py",
