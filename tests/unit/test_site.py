@@ -22,7 +22,8 @@ PAGES = sorted(
     [*REPOSITORY.glob("docs/*.md"), REPOSITORY / "README.md", REPOSITORY / "examples" / "README.md"]
 )
 TORCHRUN = {"--nproc-per-node", "--nnodes", "--no-python", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"}
-SLURM = {"--job-name", "--nodes", "--ntasks-per-node", "--gres", "--time", "--signal", "--requeue", "--open-mode"}
+SLURM = {"--job-name", "--nodes", "--ntasks-per-node", "--gres", "--time", "--signal"}
+SLURM |= {"--requeue", "--open-mode"}
 OTHERS = {"--no-build-isolation"} | TORCHRUN | SLURM
 """Flags of programs that are not ours."""
 
