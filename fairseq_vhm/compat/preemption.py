@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from multiprocessing.util import Finalize
 from types import FrameType
@@ -16,12 +17,15 @@ from typing import Any
 
 import torch.distributed as dist
 from fairseq import checkpoint_utils
+from fairseq.data.iterators import BackgroundConsumer
 from torch.distributed.distributed_c10d import _get_default_store
 
 STATUS = 75
 """``EX_TEMPFAIL`` of sysexits.h: not done, to be tried again."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+PATIENCE = 0.2
+"""Seconds."""
 FIRST = 100
 """Of what is done at a process's end."""
 KEY = "fairseq_vhm/stop_after_update"
@@ -29,8 +33,11 @@ KEY = "fairseq_vhm/stop_after_update"
 logger = logging.getLogger(__name__)
 
 
-def _kill_workers() -> None:
-    """End the processes that load data."""
+def _end_loading() -> None:
+    """End what loads data: a thread that Python stops within torch's code would abort the process."""
+    for thread in threading.enumerate():
+        if isinstance(thread, BackgroundConsumer):
+            thread.join(PATIENCE)  # by then it waits for someone to take a mini-batch
     for worker in multiprocessing.active_children():
         if worker.daemon:
             worker.kill()
@@ -53,7 +60,7 @@ class Preemption:
         for number in SIGNALS:
             signal.signal(number, self._note)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        Finalize(None, _kill_workers, exitpriority=FIRST)
+        Finalize(None, _end_loading, exitpriority=FIRST)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
