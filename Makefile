@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= torch==2.13.0
 FAIRSEQ := fairseq-fixed==0.12.3.1
+# What fairseq builds with, and recent enough for all that is installed after it
+SETUPTOOLS := setuptools==80.10.2
 
 # In the order of the files: in xdist's own (most tests first) a few long tests come last, on one core.
 PYTEST_ARGS ?= --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -76,7 +78,7 @@ SMOKE_PIP := build/smoke/bin/python -I -m pip --disable-pip-version-check
 # What a user does: torch, fairseq built against it, then the wheel with all that it requires.
 smoke: dist
 	rm -rf build/smoke && $(PYTHON) -m venv build/smoke
-	$(SMOKE_PIP) install "setuptools<81" wheel cython==3.3.1 \
+	$(SMOKE_PIP) install "$(SETUPTOOLS)" wheel cython==3.3.1 \
 		"numpy$$($(PYTHON) -c 'from runpy import run_path as r; \
 		print(r("fairseq_vhm/supported.py")["NUMPY"])')" "$(TORCH)"
 	$(SMOKE_PIP) install --no-build-isolation --no-deps $(FAIRSEQ)
@@ -92,7 +94,7 @@ $(STAMP): requirements.txt setup.py fairseq_vhm/supported.py Makefile
 	@command -v c++ >/dev/null || \
 		{ echo "make: needs a C++ compiler to build fairseq; apt-get install g++ python3-dev" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install "pip>=24.1" "setuptools<81" wheel cython==3.3.1 "numpy$$($(PYTHON) -c \
+	$(PIP) install "pip>=24.1" "$(SETUPTOOLS)" wheel cython==3.3.1 "numpy$$($(PYTHON) -c \
 		'from runpy import run_path as r; print(r("fairseq_vhm/supported.py")["NUMPY"])')"
 	$(PIP) install "$(TORCH)"
 	@echo "building fairseq: three to four minutes on two cores where there is no wheel for this Python"

@@ -28,7 +28,7 @@ def built(tmp_path_factory):
     """``make dist``: the sdist, and the wheel that is built from it alone."""
     out = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, REPOSITORY]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True)
     (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
     return wheel, sdist
 
