@@ -2,10 +2,10 @@
 
     python benchmarks/fuzz.py [--cases 100000] [--reader NAME ...] [--keep FOLDER] [--json FILE]
 
-*hypothesis* draws changes of the values that a file holds and of its lines (:mod:`fuzz_mutations`).
+*hypothesis* draws changes of the values that a file holds and of its lines (:mod:`fuzzing.mutations`).
 *atheris* (libFuzzer) changes bytes too, and keeps what reaches code that no case reached before.  Each reader
-of :mod:`fuzz_readers` gets half of its cases from each, in processes of its own with bounded memory; what
-counts as a finding is in :mod:`fuzz_watch`.
+of :mod:`fuzzing.readers` gets half of its cases from each, in processes of its own with bounded memory; what
+counts as a finding is in :mod:`fuzzing.watch`.
 """
 
 import contextlib
@@ -98,7 +98,7 @@ def _memory_folder() -> str | None:
 
 def _work(reader, engine: str, cases: int, seed: int, folder: Path, log: Path, counted) -> None:
     """In the process of a reader: run the cases, note each different finding and the case that shows it."""
-    from fuzz_watch import Watch, limit_memory, write
+    from fuzzing.watch import Watch, limit_memory, write
 
     if engine == "atheris":
         _silence()  # libFuzzer tells every step
@@ -130,7 +130,7 @@ def _silence() -> None:
 def with_hypothesis(valid: dict[str, bytes], cases: int, seed: int, run: Callable) -> None:
     """Changes drawn by hypothesis, with values of any depth in place of a file's own."""
     import hypothesis
-    from fuzz_mutations import NASTY_VALUES, change
+    from fuzzing.mutations import NASTY_VALUES, change
     from hypothesis import strategies as st
 
     plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -159,7 +159,7 @@ def with_hypothesis(valid: dict[str, bytes], cases: int, seed: int, run: Callabl
 def with_atheris(valid: dict[str, bytes], cases: int, seed: int, run: Callable) -> None:
     """Changes by libFuzzer, guided by the branches of this project's code that cases reach."""
     import atheris
-    from fuzz_mutations import change
+    from fuzzing.mutations import change
 
     names = sorted(valid)
 
@@ -230,9 +230,9 @@ def load(engine: str) -> dict:
             atheris.instrument_func(function)
         quiet = contextlib.redirect_stderr(io.StringIO())
         with quiet, atheris.instrument_imports(include=list(PACKAGES)):
-            from fuzz_readers import READERS
+            from fuzzing.readers import READERS
     else:
-        from fuzz_readers import READERS
+        from fuzzing.readers import READERS
     return READERS
 
 

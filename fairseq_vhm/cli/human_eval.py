@@ -9,7 +9,7 @@ from fairseq_vhm.cli import options
 from fairseq_vhm.cli import score_options as scores
 from fairseq_vhm.cli.commands import Group
 from fairseq_vhm.cli.options import option
-from fairseq_vhm.cli.terminal import present, say, warn
+from fairseq_vhm.cli.terminal import present, warn
 from fairseq_vhm.files import check_folder, write_text
 from fairseq_vhm.human_eval.display import as_json, tables
 from fairseq_vhm.human_eval.key import read_key
@@ -61,7 +61,7 @@ def sheet(
     settings = Settings(hyp, lang, src, ref, src_lang, samples, seed, annotators, processes)
     made = make_sheets(settings, out)
     for finding in made.findings:
-        say(finding)
+        warn(finding)
     lines = [f"{path}: send to its annotator" for path in made.written]
     lines += [f"{path}: was there, left as it is" for path in made.kept]
     lines.append(f"{made.key_path}: keep it; it says which system is which")

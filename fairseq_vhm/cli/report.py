@@ -8,7 +8,7 @@ import typer
 from fairseq_vhm.cli import options
 from fairseq_vhm.cli import score_options as scores
 from fairseq_vhm.cli.options import choice, option
-from fairseq_vhm.cli.terminal import present, say
+from fairseq_vhm.cli.terminal import present, warn
 from fairseq_vhm.metrics.significance import CORRECTION, Test
 from fairseq_vhm.report.build import Options, build, check_out, write
 from fairseq_vhm.report.results import Testing
@@ -61,9 +61,9 @@ def command(
         report = build(runs, wanted, progress.track)
     for run in report.runs:
         for line in run.missing:
-            say(f"{run.name}: {line}")
+            warn(f"{run.name}: {line}")
     for line in report.warnings:
-        say(line)
+        warn(line)
     written = write(report, out)
     counts = f"{len(report.runs)} runs, {len(report.tables)} tables, {len(report.figures)} figures"
     present(report.as_json(), f"{counts}: {written[0]}", json)

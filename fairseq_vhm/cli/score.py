@@ -10,7 +10,7 @@ import typer
 from fairseq_vhm.cli import options
 from fairseq_vhm.cli import score_options as scores
 from fairseq_vhm.cli.options import option
-from fairseq_vhm.cli.terminal import present, say, warn
+from fairseq_vhm.cli.terminal import present, remark, warn
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.language_pairs.offtarget import LIMIT
 from fairseq_vhm.language_pairs.results import MIN_PAIR_SIZE
@@ -87,8 +87,8 @@ def command(
         resources.sources = read_sources(src, len(references), ref[0])
     for finding in findings(outputs, references, lang):
         warn(finding)
-    if official and not quiet:
-        say("running ROUGE-1.5.5.pl, a minute for some thousand pairs")
+    if official:
+        remark("running ROUGE-1.5.5.pl, a minute for some thousand pairs", quiet)
     with show_progress(quiet) as progress:
         scored = evaluate(
             outputs,
@@ -124,10 +124,10 @@ def _score_pairs(given: Given, out: Path, quiet: bool, json: Path | None, **sett
     with show_progress(quiet) as progress:
         found = evaluate_split(Settings(out=out, **settings), given, progress.track)
     found.write()
-    for remark in found.remarks:
-        warn(remark)
+    for note in found.remarks:
+        warn(note)
     if found.warning:
-        say(found.warning)
+        warn(found.warning)
     shown = [f"{table.title}\n\n{table.plain()}\n" for table in found.tables()]
     files = f"scores.SRC-TGT.json of {len(found.pairs)} pairs, scores.pairs.json, scores.pairs.md"
     present(found.as_json(), "\n".join([*shown, f"{out}: {files}"]), json)

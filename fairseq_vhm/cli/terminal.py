@@ -22,6 +22,12 @@ def warn(line: str) -> None:
     say(f"warning: {line}")
 
 
+def remark(line: str, quiet: bool) -> None:
+    """A line that ``--quiet`` does without."""
+    if not quiet:
+        say(line)
+
+
 def present(document: object, show: str | Callable[[], None], json: Path | None) -> None:
     """Give the result: as text or by ``show``, and as JSON where ``json`` says so.
 

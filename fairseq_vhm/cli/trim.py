@@ -7,7 +7,7 @@ import typer
 
 from fairseq_vhm.cli import options
 from fairseq_vhm.cli.options import option
-from fairseq_vhm.cli.terminal import present, say
+from fairseq_vhm.cli.terminal import present, remark
 from preprocess.progress import show_progress
 
 
@@ -55,5 +55,4 @@ def command(
     with show_progress(quiet) as progress:
         figures = trim(request, progress.track)
     present(figures.as_json(), figures.table().plain(), json)
-    if not quiet:
-        say(f"{out}: written")
+    remark(f"{out}: written", quiet)

@@ -149,7 +149,7 @@ def test_other_forms_of_a_log_give_the_same_curves(form, others, document):
 def test_a_resumed_run_has_each_update_once(others):
     updates, _ = curves(others[1])["resumed"]["train_inner"]["kl_weight"]
     assert updates == [float(update) for update in range(1, UPDATES + 1)]
-    assert "vhm: resumed: no outputs and no scores" in others[0].stderr
+    assert "vhm: warning: resumed: no outputs and no scores" in others[0].stderr
 
 
 def test_shared_tables_are_counted_once(others):

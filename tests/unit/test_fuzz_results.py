@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "benchmarks"))
 
 import fuzz  # noqa: E402  (found by the line above)
-from fuzz_readers import READERS  # noqa: E402
+from fuzzing.readers import READERS  # noqa: E402
 
 FIGURES = json.loads((ROOT / "benchmarks" / "results" / "fuzz.json").read_text(encoding="utf-8"))
 FEWEST = 100_000

@@ -21,7 +21,7 @@ from fairseq_vhm.errors import UserError
 Case = Mapping[str, bytes]
 """Files of a case by their paths in its folder."""
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 OURS = tuple(str(ROOT / name) + os.sep for name in ("fairseq_vhm", "preprocess", "examples"))
 CPU_SECONDS = 3
 ADDRESS_SPACE = 1 << 30

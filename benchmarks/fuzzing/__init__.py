@@ -1,0 +1,1 @@
+"""What ``benchmarks/fuzz.py`` works with: readers and their valid cases, changes of cases, and the watch."""
