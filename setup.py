@@ -67,7 +67,7 @@ setup(
         "tabulate>=0.9",
         "tensorboardX>=2.6",
         "tqdm>=4.60",
-        "typer>=0.12",
+        "typer>=0.19",
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["vhm = fairseq_vhm.cli:main"]},

@@ -23,23 +23,12 @@ from fault_injection.tables import tables_of
 from pairing import command, prepare, write_json
 from server import ForkServer
 
-PARTS = ("kills", "damage", "ranks")
-
-
-def kills(bench: Bench, given: argparse.Namespace):
-    """Each point's outcome."""
-    killer = Killer(bench)
-    return map(killer.kill, points(given.points, given.seed))
-
-
-def damage(bench: Bench, given: argparse.Namespace):
-    """Each fault's finding."""
-    return Damager(bench).findings()
-
-
-def ranks(bench: Bench, given: argparse.Namespace):
-    """What happens to a group of processes."""
-    return Ranks(bench).findings()
+PARTS = {
+    "kills": lambda bench, given: map(Killer(bench).kill, points(given.points, given.seed)),
+    "damage": lambda bench, given: Damager(bench).findings(),
+    "ranks": lambda bench, given: Ranks(bench).findings(),
+}
+"""Kinds of faults, each with the outcomes of its own one by one."""
 
 
 def measure(given: argparse.Namespace, folder: Path) -> dict[str, list[dict]]:
@@ -48,7 +37,7 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, list[dict]]:
     bench = Bench(server, folder / "runs", make_jobs(folder))
     for part in given.parts:
         found[part] = []
-        for one in globals()[part](bench, given):
+        for one in PARTS[part](bench, given):
             print(part, one, file=sys.stderr, flush=True)
             found[part].append(one.as_json())
     server.close()

@@ -8,19 +8,12 @@ import typer
 from fairseq_vhm.align import settings as defaults
 from fairseq_vhm.align.settings import Embedding, Pairing, Searching, Splitting
 from fairseq_vhm.cli import options, score_options
-from fairseq_vhm.cli.options import RUN, choice, option
+from fairseq_vhm.cli.options import RUN, option
 from fairseq_vhm.cli.score_options import MODELS
 from fairseq_vhm.cli.terminal import present
 from preprocess.progress import show_progress
 
 _IN, _PAIRS, _SPLITS, _SEARCH = "Articles", "Pairs", "Splits", "Search"
-
-Match = choice("Match", defaults.MATCHES)
-Conflict = choice("Conflict", defaults.CONFLICTS)
-Precision = choice("Precision", defaults.PRECISIONS)
-Index = choice("Index", defaults.INDEXES)
-Form = choice("Form", defaults.FORMS)
-OnError = choice("OnError", defaults.ON_ERROR)
 
 
 _SHARED = "Least cosine of two pages that share an image or other identical content."
@@ -34,12 +27,15 @@ def command(
         list[str] | None,
         option("Language of a file whose name does not tell.", panel=_IN, metavar="FILE=CODE"),
     ] = None,
-    on_error: Annotated[OnError, option("What to do with wrong lines.", panel=_IN)] = OnError.stop,
+    on_error: Annotated[
+        str, option("What to do with wrong lines.", values=defaults.ON_ERROR, panel=_IN)
+    ] = defaults.ON_ERROR[0],
     threshold: Annotated[float, option("Least cosine of two summaries.", panel=_PAIRS)] = defaults.THRESHOLD,
     shared_threshold: Annotated[float, option(_SHARED, panel=_PAIRS)] = defaults.SHARED_THRESHOLD,
     match: Annotated[
-        Match, option("Each is the other's nearest, or one is the other's.", panel=_PAIRS)
-    ] = Match.mutual,
+        str,
+        option("Each is the other's nearest, or one is the other's.", values=defaults.MATCHES, panel=_PAIRS),
+    ] = Pairing.match,
     induced: Annotated[
         bool, option("Also pairs that only a chain of pairs joins.", "--induced", panel=_PAIRS)
     ] = False,
@@ -53,26 +49,39 @@ def command(
         int, option("Pages of one language beyond which an image is a logo, and ignored.", panel=_PAIRS)
     ] = defaults.COMMON_IMAGE,
     conflict: Annotated[
-        Conflict,
-        option("Articles whose own split is not that of the articles they are joined to.", panel=_SPLITS),
-    ] = Conflict.drop,
+        str,
+        option(
+            "Articles whose own split is not that of the articles they are joined to.",
+            values=defaults.CONFLICTS,
+            panel=_SPLITS,
+        ),
+    ] = Splitting.conflict,
     valid_share: Annotated[
         float, option("Of articles without a split.", panel=_SPLITS)
     ] = defaults.VALID_SHARE,
     test_share: Annotated[float, option("Of articles without a split.", panel=_SPLITS)] = defaults.TEST_SHARE,
-    device: score_options.Device = score_options.DeviceName.auto,
+    device: score_options.Device = "auto",
     batch_size: score_options.BatchSize = defaults.BATCH_SIZE,
     shard: Annotated[int, option("Summaries embedded and kept at a time.", panel=MODELS)] = defaults.SHARD,
-    precision: Annotated[Precision, option("Of the vectors kept.", panel=MODELS)] = Precision.float32,
+    precision: Annotated[
+        str, option("Of the vectors kept.", values=defaults.PRECISIONS, panel=MODELS)
+    ] = Embedding.precision,
     cache: Annotated[
         Path | None, option("Folder that keeps embeddings and searches (default: OUT.cache).", panel=MODELS)
     ] = None,
-    index: Annotated[Index, option("Compare all, or within FAISS's IVF lists.", panel=_SEARCH)] = Index.exact,
+    index: Annotated[
+        str, option("Compare all, or within FAISS's IVF lists.", values=defaults.INDEXES, panel=_SEARCH)
+    ] = Searching.index,
     nlist: Annotated[int, option("Lists of ivf; 0: 4 x the root of the summaries.", panel=_SEARCH)] = 0,
     nprobe: Annotated[int, option("Lists that ivf looks into.", panel=_SEARCH)] = defaults.PROBES,
     form: Annotated[
-        Form, option("Pairs with their texts, as CrossSum has them, or an index only.", panel=RUN)
-    ] = Form.text,
+        str,
+        option(
+            "Pairs with their texts, as CrossSum has them, or an index only.",
+            values=defaults.FORMS,
+            panel=RUN,
+        ),
+    ] = defaults.FORMS[0],
     own: Annotated[bool, option("Also each article with its own summary.", panel=RUN)] = True,
     ray: Annotated[
         str | None, option("Work on a Ray cluster: its address, or local.", panel=RUN, metavar="ADDRESS")
@@ -99,19 +108,19 @@ def command(
         cache,
         parse_languages(lang or ()),
         Pairing(
-            threshold, shared_threshold, match.value, induced, induced_threshold, largest_group, common_image
+            threshold, shared_threshold, match, induced, induced_threshold, largest_group, common_image
         ),
-        Splitting(conflict.value, valid_share, test_share),
-        Embedding(device.value, batch_size, precision.value, shard),
-        Searching(index.value, nlist, nprobe),
-        form.value,
+        Splitting(conflict, valid_share, test_share),
+        Embedding(device, batch_size, precision, shard),
+        Searching(index, nlist, nprobe),
+        form,
         own,
-        on_error.value,
+        on_error,
         overwrite,
         ray,
     )
     with show_progress(quiet) as progress:
         report = align(request, progress)
     tables = "\n\n".join(table.plain() for table in report.tables()[:2])
-    files = f"{out}: pairs.tsv, splits.tsv, report.md" + (", pairs/" if form == Form.text else "")
+    files = f"{out}: pairs.tsv, splits.tsv, report.md" + (", pairs/" if form == defaults.FORMS[0] else "")
     present(report.as_json(), f"{tables}\n\n{files}", json)

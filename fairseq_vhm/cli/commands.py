@@ -26,6 +26,12 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 EXAMPLES = "\n\nExamples:\n"
 
 
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """Whether the user gave this parameter, be it with its default."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 class Command(TyperCommand):
     """A subcommand.
 

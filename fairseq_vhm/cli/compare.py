@@ -44,22 +44,22 @@ def command(
         bool, option("Compare the other systems with each other too.", "--all-pairs")
     ] = False,
     metrics: Annotated[str, scores.metrics("rouge")] = "rouge",
-    test: scores.Testing = scores.PairedTests.both,
-    correction: scores.Correcting = scores.Corrected(CORRECTION),
+    test: scores.Testing = "both",
+    correction: scores.Correcting = CORRECTION,
     resamples: Annotated[int, option("Of the bootstrap.")] = RESAMPLES,
     seed: options.Seed = SEED,
     alpha: scores.Alpha = ALPHA,
     src: scores.Sources = None,
-    post_process: scores.Joining = scores.PostProcessing.none,
+    post_process: scores.Joining = "none",
     swap_roles: scores.Swapping = False,
-    multi_ref: scores.Combining = scores.Several.best,
+    multi_ref: scores.Combining = "best",
     official: scores.Official = False,
     latex: options.Latex = None,
     encoder: scores.Encoder = None,
     encoder_layer: scores.EncoderLayer = None,
     labse: scores.Labse = None,
     lid: scores.Lid = None,
-    device: scores.Device = scores.DeviceName.auto,
+    device: scores.Device = "auto",
     batch_size: scores.BatchSize = BATCH_SIZE,
     cache: scores.Cache = None,
     quiet: options.Quiet = False,
@@ -71,16 +71,16 @@ def command(
         vhm compare --hyp VHM=vhm.log --hyp MT-MS-CLS=base.log --ref test.zh --lang zh
         vhm compare --hyp a.txt --hyp b.txt --ref ref.txt --lang en --metrics rouge,bleu --latex table.tex
     """
-    settings = Settings(test.value, correction.value, resamples, seed, alpha)
+    settings = Settings(test, correction, resamples, seed, alpha)
     names = metric_names(metrics)
-    given = Given(src, encoder, encoder_layer, labse, lid, device.value, batch_size, cache)
+    given = Given(src, encoder, encoder_layer, labse, lid, device, batch_size, cache)
     if latex is not None:
         check_folder(latex, "--latex")
     files = named_files(hyp, "--hyp")
     baseline = baseline or next(iter(files))
     check_systems(files, baseline)
     resources = Resources(names, given)
-    outputs, references = read_systems(files, ref, lang, post_process.value)
+    outputs, references = read_systems(files, ref, lang, post_process)
     if src is not None:
         resources.sources = read_sources(src, len(references), ref[0])
     for oddity in oddities(outputs, references, lang):
@@ -93,7 +93,7 @@ def command(
                 lang,
                 names,
                 swap_roles,
-                multi_ref.value,
+                multi_ref,
                 official,
                 track=_tracking(progress, name),
                 resources=resources,

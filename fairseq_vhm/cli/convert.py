@@ -2,17 +2,17 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from fairseq_vhm.cli import options
-from fairseq_vhm.cli.options import choice, option
+from fairseq_vhm.cli.options import option
 from fairseq_vhm.cli.terminal import present
 from fairseq_vhm.errors import UserError
 
 _RELEASED, _HUGGINGFACE = "A checkpoint of the released code", "An mT5 (--arch hf_mt5)"
-FairseqTask = choice("FairseqTask", ("cross_lingual_summarization", "many_to_many_summarization"))
+FairseqTask = Literal["cross_lingual_summarization", "many_to_many_summarization"]
 
 
 def command(
@@ -79,6 +79,7 @@ def command(
     if to_hf or from_hf:
         report = _convert_mt5(source, out, tokenizer if to_hf else None, data, task)
     else:
+        assert vocab and source_lang and target_lang  # _check_flags asks for them
         report = _convert_released(source, out, vocab, source_lang, target_lang, not without_latents)
     present(report, _as_text(report, out), json)
 

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from fairseq_vhm.cli import options
-from fairseq_vhm.cli.options import choice, option
+from fairseq_vhm.cli.commands import is_given
+from fairseq_vhm.cli.options import option
 from fairseq_vhm.cli.terminal import present
 from fairseq_vhm.doctor import as_json, as_text, examine, healthy
 from fairseq_vhm.planning.devices import DEFAULT, DEVICES, UTILISATION
 
 _PLAN = "Plan"
 CONTEXT = {"ignore_unknown_options": True}  # those of fairseq-train
-Gpu = choice("Gpu", tuple(DEVICES))
 GPUS = (1, 8)
 MEASURED = 3
 
@@ -45,7 +45,8 @@ def command(
         Path | None, option("Count the pieces of this SentencePiece model in files.", "--spm", panel=_PLAN)
     ] = None,
     gpu: Annotated[
-        list[Gpu] | None, option("GPU to give the time for; may be repeated.", panel=_PLAN)
+        list[str] | None,
+        option("GPU to give the time for; may be repeated.", values=DEVICES, panel=_PLAN),
     ] = None,
     gpus: Annotated[
         list[int] | None, option("How many of them; may be repeated.", min=1, panel=_PLAN)
@@ -75,14 +76,14 @@ def command(
         checks = list(examine())
         present(as_json(checks), as_text(checks), json)
         raise typer.Exit(0 if healthy(checks) else 1)
-    names = [one.value for one in gpu or [Gpu(DEFAULT)]]
+    names = gpu or [DEFAULT]
     sizes = (pairs or [], lengths or [], vocab_size, spm)
     _plan(words or [], (*sizes, names, gpus or list(GPUS), utilisation, measured_updates), quiet, json)
 
 
 def _refuse_options_of_plans(ctx: typer.Context) -> None:
     for name in ctx.params:
-        if name not in ("plan", "quiet", "json") and ctx.get_parameter_source(name).name == "COMMANDLINE":
+        if name not in ("plan", "quiet", "json") and is_given(ctx, name):
             given = " ".join(ctx.params["words"]) if name == "words" else f"--{name.replace('_', '-')}"
             raise typer.BadParameter(f"{given}: goes with --plan only")
 

@@ -1,7 +1,7 @@
 """``vhm human-eval``: blinded sheets for annotators, and what they say; see ``docs/human_eval.md``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -17,6 +17,7 @@ from fairseq_vhm.human_eval.ratings import read_all
 from fairseq_vhm.human_eval.results import evaluate
 from fairseq_vhm.human_eval.sheet import Settings, make_sheets
 from fairseq_vhm.metrics import significance
+from fairseq_vhm.metrics.outputs import PostProcess
 
 app = Group()
 
@@ -45,8 +46,11 @@ def sheet(
         str, option("Their number, or their names with commas between them.")
     ] = Settings.annotators,
     post_process: Annotated[
-        list[scores.PostProcessing] | None,
-        option("How pieces are joined to words: once for all systems, or once for each."),
+        list[str] | None,
+        option(
+            "How pieces are joined to words: once for all systems, or once for each.",
+            values=get_args(PostProcess),
+        ),
     ] = None,
     quiet: options.Quiet = False,
     json: options.Json = None,
@@ -57,7 +61,7 @@ def sheet(
         vhm human-eval sheet --hyp VHM=vhm.log --hyp MS-CLS=ms_cls.log --lang zh \\
             --src test.en --source-lang en --out study
     """
-    processes = [each.value for each in post_process or ()]
+    processes = cast(list[PostProcess], post_process or [])  # checked by the option
     settings = Settings(hyp, lang, src, ref, src_lang, samples, seed, annotators, processes)
     made = make_sheets(settings, out)
     for finding in made.findings:
@@ -77,7 +81,7 @@ def results(
         str | None, option("System that the others are tested against; else the first.")
     ] = None,
     alpha: scores.Alpha = significance.ALPHA,
-    correction: scores.Correcting = scores.Corrected(significance.CORRECTION),
+    correction: scores.Correcting = significance.CORRECTION,
     lenient: Annotated[
         bool,
         option("Take incomplete and edited files, and count what is left out.", "--lenient"),
@@ -95,7 +99,7 @@ def results(
     for flag, path in (("--markdown", markdown), ("--latex", latex)):
         if path is not None:
             check_folder(path, flag)
-    settings = significance.Settings(correction=correction.value, alpha=alpha)
+    settings = significance.Settings(correction=correction, alpha=alpha)
     study = read_key(key)
     found = evaluate(read_all(ratings, study, lenient), study, baseline, settings)
     shown = tables(found)

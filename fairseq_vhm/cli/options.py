@@ -3,7 +3,7 @@
 Nothing beyond typer is imported: ``vhm doctor`` needs these where packages are missing.
 """
 
-from enum import StrEnum
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,22 +11,35 @@ import typer
 
 from fairseq_vhm.cli.terminal import STDOUT
 from fairseq_vhm.files import check_folder
-from fairseq_vhm.names import TASKS
 
 RUN = "Run"
 
 
-def option(text: str, *names: str, panel: str | None = None, **more: Any) -> typer.models.OptionInfo:
-    """An option with its help, in a panel of the help page."""
+def option(
+    text: str, *names: str, panel: str | None = None, values: Iterable[str] | None = None, **more: Any
+) -> typer.models.OptionInfo:
+    """An option with its help, in a panel of the help page.
+
+    With ``values`` it takes one of them, which shells complete.  Where a room has its values as a
+    ``Literal``, that is the option's type and this is not needed; typer takes no lists of those.
+    """
+    if values is not None:
+        more |= _one_of(tuple(values))
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
-def choice(name: str, values: tuple[str, ...]) -> type[StrEnum]:
-    """A type of options that are one of ``values``, which shells then complete."""
-    return StrEnum(name, {value: value for value in values})
+def _one_of(values: tuple[str, ...]) -> dict[str, Any]:
+    """What typer does for a ``Literal``."""
 
+    def parse(value: str) -> str:
+        if value not in values:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, values))}.")
+        return value
 
-TaskName = choice("TaskName", TASKS)
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return {"parser": parse, "autocompletion": complete, "metavar": f"<{'|'.join(values)}>"}
 
 # ---- of every subcommand -----------------------------------------------------------------------
 

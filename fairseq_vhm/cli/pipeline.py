@@ -2,16 +2,17 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from fairseq_vhm.cli import options
 from fairseq_vhm.cli.commands import EXAMPLES, Group
-from fairseq_vhm.cli.options import RUN, TaskName, choice, option
-from fairseq_vhm.cli.score_options import Device, DeviceName
+from fairseq_vhm.cli.options import RUN, option
+from fairseq_vhm.cli.score_options import Device
 from fairseq_vhm.cli.terminal import present
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.names import TASKS
 from fairseq_vhm.pipeline.segmentation import KINDS, OWN
 from fairseq_vhm.pipeline.settings import (
     BEAM,
@@ -37,20 +38,21 @@ _MODEL = "Checkpoint of fairseq (several joined by : are an ensemble), or the fo
 _DATA = "The folder that a checkpoint of fairseq was trained on."
 _TRANSLATE_FIRST, _SUMMARIZE_FIRST = "translate-then-summarize", "summarize-then-translate"
 
-
-Summarizer = choice("Summarizer", ("lexrank",))
-
 Input = Annotated[str, option("Documents, one a line; - for stdin.", metavar="FILE", panel=_TEXT)]
 Mt = Annotated[str, option(f"{_MODEL}.", metavar="PATH", panel=_MT)]
 MtData = Annotated[Path | None, option(_DATA, panel=_MT)]
-MtTask = Annotated[TaskName, option("What a checkpoint of several tasks is to do.", panel=_MT)]
+MtTask = Annotated[
+    str, option("What a checkpoint of several tasks is to do.", values=TASKS, panel=_MT)
+]
 MtSegmentation = Annotated[str, option(f"{KINDS}.", metavar="KIND", panel=_MT)]
 MtGenArgs = Annotated[str | None, option(_GEN_ARGS, metavar="JSON", panel=_MT)]
-Kind = Annotated[Summarizer | None, option("A summarizer without a checkpoint.", panel=_MS)]
+Kind = Annotated[Literal["lexrank"] | None, option("A summarizer without a checkpoint.", panel=_MS)]
 Sentences = Annotated[int, option("Sentences that lexrank takes.", min=1, panel=_MS)]
 Ms = Annotated[str | None, option(f"{_MODEL}; in place of --summarizer.", metavar="PATH", panel=_MS)]
 MsData = Annotated[Path | None, option(_DATA, panel=_MS)]
-MsTask = Annotated[TaskName, option("What a checkpoint of several tasks is to do.", panel=_MS)]
+MsTask = Annotated[
+    str, option("What a checkpoint of several tasks is to do.", values=TASKS, panel=_MS)
+]
 MsSegmentation = Annotated[str, option(f"{KINDS}.", metavar="KIND", panel=_MS)]
 MsGenArgs = Annotated[str | None, option(_GEN_ARGS, metavar="JSON", panel=_MS)]
 Beam = Annotated[int, option("Beam size.", min=1, panel=_SEARCH)]
@@ -94,14 +96,14 @@ def two_steps(
     target_lang: options.TargetLang,
     mt: Mt,
     mt_data: MtData = None,
-    mt_task: MtTask = TaskName.mt,
+    mt_task: MtTask = "mt",
     mt_segmentation: MtSegmentation = OWN,
     mt_gen_args: MtGenArgs = None,
     summarizer: Kind = None,
     sentences: Sentences = SENTENCES,
     ms: Ms = None,
     ms_data: MsData = None,
-    ms_task: MsTask = TaskName.ms,
+    ms_task: MsTask = "ms",
     ms_segmentation: MsSegmentation = OWN,
     ms_gen_args: MsGenArgs = None,
     beam: Beam = BEAM,
@@ -109,7 +111,7 @@ def two_steps(
     max_source: MaxSource = MAX_SOURCE,
     max_tokens: MaxTokens = MAX_TOKENS,
     chunk: Chunk = CHUNK,
-    device: Device = DeviceName.auto,
+    device: Device = "auto",
     cpu: Cpu = False,
     fp16: Fp16 = False,
     overwrite: options.Overwrite = False,
@@ -119,13 +121,13 @@ def two_steps(
     if (summarizer is None) == (ms is None):
         raise UserError("give either --summarizer lexrank or a checkpoint with --ms")
     _prepare_fairseq()
-    choose_device(device.value)  # refuses a GPU that is not there
-    on_cpu = cpu or device == DeviceName.cpu
+    choose_device(device)  # refuses a GPU that is not there
+    on_cpu = cpu or device == "cpu"
     search = Search(beam, lenpen, max_source, max_tokens, on_cpu, fp16)
-    translator = search.settings_of("mt", mt, mt_data, str(mt_task), mt_segmentation, mt_gen_args)
+    translator = search.settings_of("mt", mt, mt_data, mt_task, mt_segmentation, mt_gen_args)
     summarizing = None
     if ms is not None:
-        summarizing = search.settings_of("ms", ms, ms_data, str(ms_task), ms_segmentation, ms_gen_args)
+        summarizing = search.settings_of("ms", ms, ms_data, ms_task, ms_segmentation, ms_gen_args)
     settings = PipelineSettings(
         translate_first=ctx.info_name == _TRANSLATE_FIRST,
         input=input,

@@ -1,5 +1,6 @@
 """``vhm prepare``: raw corpora to prepared folders."""
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +9,10 @@ import typer
 
 from fairseq_vhm.cli import options
 from fairseq_vhm.cli.commands import Group
-from fairseq_vhm.cli.options import choice, option
+from fairseq_vhm.cli.options import option
 from fairseq_vhm.cli.terminal import present
 from fairseq_vhm.files import check_folder, write_text
+from fairseq_vhm.names import TASKS
 from fairseq_vhm.text.lexicon import lexicon_text
 from fairseq_vhm.text.words import CHINESE_WORDS
 from preprocess.collect import DEDUP
@@ -34,13 +36,7 @@ _FORMATS = ", ".join(READERS)
 _CORPUS, _SEGMENTATION, _CHECKS = "Corpora", "Segmentation", "Checks"
 _TEXT, _KEPT = "Parallel text and its alignments", "What is kept"
 
-
-Segmentation = choice("Segmentation", SEGMENTATIONS)
-ChineseWords = choice("ChineseWords", CHINESE_WORDS)
-OnError = choice("OnError", ON_ERROR)
-Dedup = choice("Dedup", DEDUP)
-Leaks = choice("Leaks", LEAKS)
-Split = choice("Split", ("train", "valid", "test"))
+_SPLITS = ("train", "valid", "test")
 
 
 def _spec(help_text: str) -> typer.models.OptionInfo:
@@ -79,8 +75,8 @@ def trio(
         int, option("Lowest human label of LCSTS pairs to keep.", panel=_CORPUS)
     ] = ReaderOptions.lcsts_min_label,
     segmentation: Annotated[
-        Segmentation, option("subword is SentencePiece, joined.", panel=_SEGMENTATION)
-    ] = Segmentation(TrioSettings.segmentation),
+        str, option("subword is SentencePiece, joined.", values=SEGMENTATIONS, panel=_SEGMENTATION)
+    ] = TrioSettings.segmentation,
     vocab_size: Annotated[
         int, option("SentencePiece pieces, or words of the dictionary.", panel=_SEGMENTATION)
     ] = TrioSettings.vocab_size,
@@ -96,9 +92,9 @@ def trio(
     dictionary: Annotated[
         str | None, option("Use this fairseq dictionary.", "--dict", panel=_SEGMENTATION)
     ] = TrioSettings.dictionary,
-    chinese_words: Annotated[ChineseWords, option("Chinese words.", panel=_SEGMENTATION)] = ChineseWords(
-        TrioSettings.chinese_words
-    ),
+    chinese_words: Annotated[
+        str, option("Chinese words.", values=CHINESE_WORDS, panel=_SEGMENTATION)
+    ] = TrioSettings.chinese_words,
     lowercase: Annotated[
         bool, option("Lower-case the texts first.", "--lowercase", panel=_SEGMENTATION)
     ] = TrioSettings.lowercase,
@@ -108,12 +104,12 @@ def trio(
     max_target_length: Annotated[
         int, option("Cut training targets to this many symbols; 0: never.", panel=_SEGMENTATION)
     ] = TrioSettings.max_target_length,
-    on_error: Annotated[OnError, option("What to do with a bad text.", panel=_CHECKS)] = OnError(
-        TrioSettings.on_error
-    ),
+    on_error: Annotated[
+        str, option("What to do with a bad text.", values=ON_ERROR, panel=_CHECKS)
+    ] = TrioSettings.on_error,
     dedup: Annotated[
-        Dedup, option("What to do with training pairs that are also held out.", panel=_CHECKS)
-    ] = Dedup(TrioSettings.dedup),
+        str, option("What to do with training pairs that are also held out.", values=DEDUP, panel=_CHECKS)
+    ] = TrioSettings.dedup,
     seed: options.Seed = TrioSettings.seed,
     workers: options.Workers = available_cores(),
     overwrite: options.Overwrite = False,
@@ -135,19 +131,19 @@ def trio(
         source_lang=source_lang,
         target_lang=target_lang,
         specs=specs,
-        segmentation=segmentation.value,
+        segmentation=segmentation,
         vocab_size=vocab_size,
         character_coverage=character_coverage,
         spm_sample_mib=spm_sample_mib,
         spm_model=spm_model,
         dictionary=dictionary,
-        chinese_words=chinese_words.value,
+        chinese_words=chinese_words,
         lowercase=lowercase,
         max_source_length=max_source_length,
         max_target_length=max_target_length,
         hold_out=hold_out,
-        on_error=on_error.value,
-        dedup=dedup.value,
+        on_error=on_error,
+        dedup=dedup,
         seed=seed,
         reader_options=ReaderOptions(ncls_articles, tuple(ignore_tag or ()), lcsts_min_label),
     )
@@ -197,12 +193,12 @@ def crosssum(
     max_source_length: Annotated[
         int, option("Cut articles to this many symbols; 0: never.", panel=_SEGMENTATION)
     ] = CrossSumSettings.max_source_length,
-    on_error: Annotated[OnError, option("What to do with a bad row.", panel=_CHECKS)] = OnError(
-        CrossSumSettings.on_error
-    ),
+    on_error: Annotated[
+        str, option("What to do with a bad row.", values=ON_ERROR, panel=_CHECKS)
+    ] = CrossSumSettings.on_error,
     dedup: Annotated[
-        Leaks, option("What to do with training rows that are also held out.", panel=_CHECKS)
-    ] = Leaks(CrossSumSettings.dedup),
+        str, option("What to do with training rows that are also held out.", values=LEAKS, panel=_CHECKS)
+    ] = CrossSumSettings.dedup,
     seed: options.Seed = CrossSumSettings.seed,
     workers: options.Workers = available_cores(),
     overwrite: options.Overwrite = False,
@@ -215,7 +211,7 @@ def crosssum(
         vhm prepare crosssum DATA CrossSum_v1.0
         vhm prepare crosssum DATA aligned/pairs --mt5 mt5-base
     """
-    by_split = {"train": train or (), "valid": valid or (), "test": test or ()}
+    by_split: dict[str, Iterable[str]] = {"train": train or (), "valid": valid or (), "test": test or ()}
     settings = CrossSumSettings(
         files=find_inputs(inputs or (), by_split),
         lang=lang,
@@ -226,8 +222,8 @@ def crosssum(
         spm_model=spm_model,
         mt5=mt5,
         max_source_length=max_source_length,
-        on_error=on_error.value,
-        dedup=dedup.value,
+        on_error=on_error,
+        dedup=dedup,
         seed=seed,
     )
     with show_progress(quiet) as progress:
@@ -275,8 +271,8 @@ def lexicon(
 def symbols(
     data: Annotated[Path, typer.Argument(help="Prepared folder.")],
     out: Annotated[Path, typer.Argument(help="Prefix of the files to write: OUT.SRC, OUT.TGT.")],
-    task: Annotated[options.TaskName, option("Whose text.", panel=_CORPUS)] = options.TaskName.mt,
-    split: Annotated[Split, option("Which part of it.", panel=_CORPUS)] = Split.train,
+    task: Annotated[str, option("Whose text.", values=TASKS, panel=_CORPUS)] = "mt",
+    split: Annotated[str, option("Which part of it.", values=_SPLITS, panel=_CORPUS)] = "train",
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
@@ -287,5 +283,5 @@ def symbols(
     """
     check_folder(out, "OUT")
     with show_progress(quiet) as progress:
-        written = [str(path) for path in write_symbols(data, task.value, split.value, out, progress)]
+        written = [str(path) for path in write_symbols(data, task, split, out, progress)]
     present({"files": written}, "\n".join(written), json)

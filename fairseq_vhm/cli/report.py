@@ -1,13 +1,13 @@
 """``vhm report``: tables, figures and a page to read in, from a folder of runs; see ``docs/report.md``."""
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from fairseq_vhm.cli import options
 from fairseq_vhm.cli import score_options as scores
-from fairseq_vhm.cli.options import choice, option
+from fairseq_vhm.cli.options import option
 from fairseq_vhm.cli.terminal import present, warn
 from fairseq_vhm.metrics.significance import CORRECTION, Test
 from fairseq_vhm.report.build import Options, build, check_out, write
@@ -16,8 +16,6 @@ from fairseq_vhm.report.scoring import Scoring
 from fairseq_vhm.report.systems import BASELINE
 from fairseq_vhm.report.texts import Given
 from preprocess.progress import show_progress
-
-PairedTest = choice("PairedTest", get_args(Test))
 
 
 def command(
@@ -29,11 +27,11 @@ def command(
     baseline: Annotated[
         list[str] | None, option(f"System to test against; else {BASELINE}. May be repeated.")
     ] = None,
-    post_process: scores.Joining = scores.PostProcessing.none,
+    post_process: scores.Joining = "none",
     swap_roles: scores.Swapping = False,
-    multi_ref: scores.Combining = scores.Several.best,
-    test: Annotated[PairedTest, option("Paired test behind the marks.")] = PairedTest["t-test"],
-    correction: scores.Correcting = scores.Corrected[CORRECTION],
+    multi_ref: scores.Combining = "best",
+    test: Annotated[Test, option("Paired test behind the marks.")] = "t-test",
+    correction: scores.Correcting = CORRECTION,
     pivots: Annotated[str, option("Languages of the bars by pivot, separated by commas.")] = "",
     published: Annotated[bool, option("Published figures on NCLS beside one's own.", "--published")] = False,
     settings: Annotated[
@@ -50,9 +48,9 @@ def command(
     """
     check_out(out)
     wanted = Options(
-        Given(src, tuple(ref or ()), lang, post_process.value),
-        Scoring(swap_roles, multi_ref.value),
-        Testing(tuple(baseline or [BASELINE]), test.value, correction.value),
+        Given(src, tuple(ref or ()), lang, post_process),
+        Scoring(swap_roles, multi_ref),
+        Testing(tuple(baseline or [BASELINE]), test, correction),
         settings,
         tuple(name.strip() for name in pivots.split(",") if name.strip()),
         published,

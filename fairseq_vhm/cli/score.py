@@ -9,6 +9,7 @@ import typer
 
 from fairseq_vhm.cli import options
 from fairseq_vhm.cli import score_options as scores
+from fairseq_vhm.cli.commands import is_given
 from fairseq_vhm.cli.options import option
 from fairseq_vhm.cli.terminal import present, remark, warn
 from fairseq_vhm.errors import UserError
@@ -28,8 +29,8 @@ _MANY = "Pairs of languages"
 def command(
     ctx: typer.Context,
     hyp: Annotated[Path, option("Outputs: lines or a fairseq-generate log.")],
-    ref: scores.References = None,
-    lang: scores.Language = None,
+    ref: Annotated[list[Path] | None, scores.REFERENCES] = None,
+    lang: Annotated[str | None, scores.LANGUAGE] = None,
     corpus: Annotated[
         Path | None,
         option("Folder of vhm prepare crosssum, in place of --ref: scores of each pair.", panel=_MANY),
@@ -47,15 +48,15 @@ def command(
     ] = LIMIT,
     metrics: Annotated[str | None, scores.metrics("all that the given files allow")] = None,
     src: scores.Sources = None,
-    post_process: scores.Joining = scores.PostProcessing.none,
+    post_process: scores.Joining = "none",
     swap_roles: scores.Swapping = False,
-    multi_ref: scores.Combining = scores.Several.best,
+    multi_ref: scores.Combining = "best",
     official: scores.Official = False,
     encoder: scores.Encoder = None,
     encoder_layer: scores.EncoderLayer = None,
     labse: scores.Labse = None,
     lid: scores.Lid = None,
-    device: scores.Device = scores.DeviceName.auto,
+    device: scores.Device = "auto",
     batch_size: scores.BatchSize = BATCH_SIZE,
     cache: scores.Cache = None,
     quiet: options.Quiet = False,
@@ -68,12 +69,12 @@ def command(
         vhm score --hyp output.txt --ref ref.txt --lang en --metrics rouge,bleu --json scores.json
         vhm score --hyp test.log --corpus DATA --out scores --labse LaBSE --lid lid.176.bin
     """
-    given = Given(src, encoder, encoder_layer, labse, lid, device.value, batch_size, cache)
+    given = Given(src, encoder, encoder_layer, labse, lid, device, batch_size, cache)
     if corpus is not None:
         _check_flags(ctx, without=_ONLY_FILES, beside="--corpus")
         if out is None:
             raise UserError("--corpus: give --out, a folder for the scores")
-        how: dict[str, Any] = {"metrics": metrics, "post_process": post_process.value}
+        how: dict[str, Any] = {"metrics": metrics, "post_process": post_process}
         how |= {"min_pair_size": min_pair_size, "limit": off_target_limit}
         _score_pairs(given, out, quiet, json, corpus=corpus, split=split, hyp=hyp, **how)
         return
@@ -82,7 +83,7 @@ def command(
         raise UserError("give --ref and --lang, or --corpus to score pairs of languages")
     names = possible_metrics(lang, given) if metrics is None else metric_names(metrics)
     resources = Resources(names, given)
-    outputs, references = read_pairs(hyp, ref, lang, post_process.value)
+    outputs, references = read_pairs(hyp, ref, lang, post_process)
     if src is not None:
         resources.sources = read_sources(src, len(references), ref[0])
     for finding in findings(outputs, references, lang):
@@ -96,7 +97,7 @@ def command(
             lang,
             names,
             swap_roles,
-            multi_ref.value,
+            multi_ref,
             official,
             track=progress.track,
             resources=resources,
@@ -114,7 +115,7 @@ _ONLY_PAIRS = ("split", "out", "min_pair_size", "off_target_limit")
 def _check_flags(ctx: typer.Context, without: tuple[str, ...], beside: str) -> None:
     """Refuse flags that would do nothing."""
     for name in without:
-        if ctx.get_parameter_source(name).name == "COMMANDLINE":
+        if is_given(ctx, name):
             raise UserError(f"--{name.replace('_', '-')}: does nothing beside {beside}; leave it out")
 
 

@@ -11,11 +11,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, get_args
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import parse_json
 
-DEVICES = ("auto", "cpu", "cuda")
+Device = Literal["auto", "cpu", "cuda"]
+DEVICES = get_args(Device)
 INSTALL = "pip install 'fairseq-vhm[metrics]'"
 
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")

@@ -8,16 +8,16 @@ import re
 import shlex
 import sys
 from collections import defaultdict
-from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 import pytest
 import typer
 
 from fairseq_vhm import cli
 from fairseq_vhm.cli.commands import Command
+from fairseq_vhm.cli.options import option
 from preprocess.progress import show_progress
 
 DIFFERENT_THINGS = {
@@ -131,11 +131,28 @@ def test_an_unknown_option_is_exit_status_2_and_says_nothing_on_stdout(name, run
 
 def values_of(annotation) -> str:
     """What an option takes: text (paths too), numbers or choices, once or several."""
-    kind = get_args(annotation)[0]
+    kind, given = get_args(annotation)
     (plain,) = [one for one in get_args(kind) if one is not NoneType] if type(kind) is UnionType else [kind]
-    inner = get_args(plain)[0] if get_args(plain) else plain
-    name = ",".join(inner) if issubclass(inner, StrEnum) else inner.__name__.replace("Path", "str")
-    return f"several {name}" if get_args(plain) else name
+    several = get_origin(plain) is list
+    inner = get_args(plain)[0] if several else plain
+    if given.parser:
+        name = given.metavar
+    elif get_origin(inner) is Literal:
+        name = f"<{'|'.join(get_args(inner))}>"
+    else:
+        name = inner.__name__.replace("Path", "str")
+    return f"several {name}" if several else name
+
+
+def test_what_is_none_of_an_options_values_is_refused_as_typer_does_and_shells_complete_the_rest(run_vhm):
+    made = option("", values=("exact", "ivf", "iv"))
+    assert made.autocompletion("iv") == ["ivf", "iv"] and made.parser("iv") == "iv"
+    checked = ("align", "x", "--labse", "x", "--out", "y", "--index", "ivff"), "'exact', 'ivf'"
+    literal = ("score", "--hyp", "x", "--device", "gpu"), "'auto', 'cpu', 'cuda'"
+    for words, values in (checked, literal):
+        status, _, err = run_vhm(*words)
+        said = " ".join(err.replace("│", "").split())
+        assert status == 2 and f"'{words[-1]}' is not one of {values}" in said
 
 
 def test_one_name_means_one_thing():
