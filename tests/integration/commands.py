@@ -19,6 +19,14 @@ SHORT_RUN = """
 """
 
 
+def of_page(document: str, program: str = "vhm ") -> list[str]:
+    """The commands of a program in the code blocks of a page of ``docs/``, continued lines joined."""
+    text = (REPOSITORY / "docs" / document).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(.*?)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    lines = "".join(code for kind, code in blocks if kind in ("bash", "")).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith(program)]
+
+
 def training(data, save_dir, *flags, updates=6, criterion="elbo", arch="vhm_transformer_tiny") -> list:
     """Arguments of a short ``fairseq-train`` with dropout on; ``flags`` come last and win."""
     arguments = [data, *PLUGIN, *TASK, "--arch", arch, "--criterion", criterion]

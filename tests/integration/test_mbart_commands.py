@@ -3,11 +3,12 @@
 import json
 import math
 import re
+import shlex
 
 import mbart
 import pytest
 import torch
-from commands import error_of, hypotheses, logged, printed, read
+from commands import error_of, hypotheses, logged, of_page, printed, read
 from fairseq.data import Dictionary
 
 from fairseq_vhm.models import VHMTransformerModel
@@ -21,34 +22,30 @@ RUN = """
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory) -> mbart.Published:
-    return mbart.publish(tmp_path_factory.mktemp("published"))
-
-
-@pytest.fixture(scope="module")
 def corpora(tmp_path_factory):
+    """A folder with the texts that ``docs/mbart.md`` names."""
     return mbart.write_corpora(tmp_path_factory.mktemp("corpora"), SIZES)
 
 
 @pytest.fixture(scope="module")
-def trimming(published, corpora, forked, tmp_path_factory):
-    """``vhm trim`` to the training texts: (process, folder)."""
-    out = tmp_path_factory.mktemp("trimming") / "mbart-en-zh"
-    texts = [flag for path in sorted(corpora.glob("*.train.*")) for flag in ("--text", path)]
-    files = [published.checkpoint, "--dict", published.dict, "--spm", published.spm, "--out", out]
-    return forked("vhm", "trim", *files, *texts), out
+def published(corpora) -> mbart.Published:
+    (corpora / "MB").mkdir()
+    return mbart.publish(corpora / "MB")
 
 
 @pytest.fixture(scope="module")
-def data(trimming, corpora, forked, tmp_path_factory):
-    """DATA prepared with the trimmed dictionary and SentencePiece model."""
-    _, trimmed = trimming
-    out = tmp_path_factory.mktemp("prepared") / "DATA"
-    specs = [flag for task in ("cls", "mt", "ms") for flag in (f"--{task}", f"lines:{corpora / task}")]
-    flags = ["--source-lang", "en", "--target-lang", "zh", "--workers", 1]
-    flags += ["--spm", trimmed / "spm.model", "--dict", trimmed / "dict.txt"]
-    forked("vhm", "prepare", "trio", out, *specs, *flags)
-    return out
+def trimming(published, corpora, forked):
+    """``vhm trim`` to the training texts, as the page has it: (process, folder)."""
+    (command,) = of_page("mbart.md", "vhm trim")
+    return forked(*shlex.split(command), cwd=corpora), corpora / "mbart-en-zh"
+
+
+@pytest.fixture(scope="module")
+def data(trimming, corpora, forked):
+    """DATA prepared with the trimmed dictionary and SentencePiece model, as the page has it."""
+    (command,) = of_page("mbart.md", "vhm prepare")
+    forked(*shlex.split(command), cwd=corpora)
+    return corpora / "DATA"
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,26 @@
 
 import json
 import math
+import shlex
 from itertools import islice
 from pathlib import Path
 
 import mt5
 import pytest
 import torch
-from commands import PLUGIN, TASK, difference, error_of, hypotheses, learned, logged, printed, read
+from commands import (
+    PLUGIN,
+    REPOSITORY,
+    TASK,
+    difference,
+    error_of,
+    hypotheses,
+    learned,
+    logged,
+    of_page,
+    printed,
+    read,
+)
 from transformers import GenerationConfig, MT5ForConditionalGeneration
 
 from fairseq_vhm.data.dictionaries import read_dictionary
@@ -45,8 +58,13 @@ def data(folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corpus(folder, forked, tmp_path_factory):
-    """DATA of that mT5's ids for many_to_many_summarization, English and Chinese in both directions."""
+    """DATA of that mT5's ids for many_to_many_summarization, English and Chinese in both directions.
+
+    Beside it lie the files that ``docs/mt5.md`` names; its first command made DATA.
+    """
     out = tmp_path_factory.mktemp("corpus")
+    (out / "FILES").mkdir()
+    (out / "MT5").symlink_to(folder)
     pairs = enumerate(zip(*mt5.parallel(1, sum(SIZES.values())), strict=True))
     for split, size in SIZES.items():
         rows = [
@@ -59,9 +77,9 @@ def corpus(folder, forked, tmp_path_factory):
             )
         ]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (out / f"{split}.jsonl").write_text(lines, encoding="utf-8")
-    files = [flag for split in SIZES for flag in (f"--{split}", out / f"{split}.jsonl")]
-    forked("vhm", "prepare", "crosssum", out / "DATA", *files, "--mt5", folder, "--workers", 1, "--quiet")
+        (out / "FILES" / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+    (command,) = of_page("mt5.md", "vhm prepare")
+    forked(*shlex.split(command), cwd=out)
     return out / "DATA"
 
 
@@ -96,7 +114,9 @@ def generate(forked):
 def converted(forked, folder, corpus, tmp_path_factory):
     """vhm convert, both ways: the folder made into a checkpoint, and that into a folder again."""
     out = tmp_path_factory.mktemp("converted")
-    forked("vhm", "convert", folder, "--from-hf", "--data", corpus, "--out", out / "fairseq")
+    (command,) = (one for one in of_page("mt5.md", "vhm convert") if "--from-hf" in one)
+    forked(*shlex.split(command, comments=True), cwd=corpus.parent)
+    (corpus.parent / "RUN0").rename(out / "fairseq")
     forked("vhm", "convert", out / "fairseq" / "checkpoint.pt", "--to-hf", "--out", out / "back")
     return out
 
@@ -212,6 +232,28 @@ def test_to_fairseq_and_back_every_weight_is_bit_for_bit_the_same(converted, fol
 
 
 # ---- errors ------------------------------------------------------------------------------------
+
+
+CUT = {  # so that they end within seconds, on a CPU
+    "--max-update 25000": "--max-update 2 --cpu --num-workers 0",
+    "--max-len-b 84": "--max-len-b 4 --cpu --num-workers 0",
+}
+
+
+def test_the_page_trains_in_bf16_decodes_and_converts_for_huggingface(forked, corpus):
+    folder = corpus.parent
+    (folder / "fairseq_vhm").symlink_to(REPOSITORY / "fairseq_vhm")
+    train, decode = of_page("mt5.md", "fairseq-")
+    (convert,) = (one for one in of_page("mt5.md", "vhm convert") if "--to-hf" in one)
+    for (old, new), command in zip(CUT.items(), (train, decode), strict=True):
+        assert old in command
+        words, _, log = command.replace(old, new).partition(" > ")
+        process = forked(*shlex.split(words), cwd=folder)
+    assert log == "test.log" and sorted(hypotheses(process)) == list(range(2 * SIZES["test"]))
+    forked(*shlex.split(convert, comments=True), cwd=folder)
+    before, after = weights_of(folder / "MT5"), weights_of(folder / "FOLDER")
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
 def test_half_precision_is_refused_in_one_line(train, tmp_path):
