@@ -226,10 +226,12 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         """The same sums again for each task of this run.
 
         The other tasks get zeros of the same kind, since ranks that meet different tasks in the same
-        validation step must send the same keys from the same device.
+        validation step must send the same keys from the same device; also where this task's loss is NaN.
         """
-        keys = ("loss", "nll_loss", "ntokens", "sample_size")
-        return {f"{key}_{t}": log[key] if t == task else log[key] * 0 for t in self.streams for key in keys}
+        sums = {key: log[key] for key in ("loss", "nll_loss", "ntokens", "sample_size")}
+        zeros = {key: torch.zeros_like(sums[key]) if key in ("loss", "nll_loss") else 0 for key in sums}
+        shares = {stream: sums if stream == task else zeros for stream in self.streams}
+        return {f"{key}_{stream}": share[key] for stream, share in shares.items() for key in share}
 
     def _log_of_latents(
         self, kls: dict[str, Tensor], latents: LatentBundle, sizes: dict[str, int], like: Tensor

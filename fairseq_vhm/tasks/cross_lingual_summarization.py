@@ -169,11 +169,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         return criterion
 
     def _prepare_generation_metrics(self, model: Any) -> None:
-        folder = self._folder(self.cfg, "cls")
-        language = folder.target.split("_")[0]
         self.generation_metrics = GenerationMetrics(
             self.dictionary,
-            language,
+            self._folder(self.cfg, "cls").target,
             self.cfg.eval_post_process,
             hidden=self.hidden_symbols,
             rouge=self.cfg.eval_rouge,

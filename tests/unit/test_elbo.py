@@ -134,6 +134,20 @@ def test_every_rank_logs_the_same_keys_whatever_its_task():
             assert torch.as_tensor(value).shape == torch.as_tensor(logs[0][key]).shape, key
 
 
+def test_a_loss_that_is_nan_stays_with_its_task():
+    """Validation with --non-finite skip goes on, and what it says of the other tasks is to be read."""
+    model, criterion = make_model(DICTIONARY).eval(), elbo().eval()
+    logs = [loss_of(criterion, model, make_batch(DICTIONARY, task))[2] for task in ("mt", "ms")]
+    with torch.no_grad():
+        model.encoder.hierarchy.prior["cls"].mean[-1].bias.fill_(math.nan)
+    logs.append(loss_of(criterion, model, make_batch(DICTIONARY, "cls"))[2])
+    with metrics.aggregate(new_root=True) as aggregate:
+        ElboCriterion.reduce_metrics(logs)
+    values = aggregate.get_smoothed_values()
+    assert math.isnan(values["loss_cls"]) and math.isfinite(values["nll_loss_cls"])
+    assert math.isfinite(values["loss_mt"]) and math.isfinite(values["loss_ms"])
+
+
 def test_logged_means_are_a_token_a_sentence_and_over_all_batches():
     model, criterion = make_model(DICTIONARY).eval(), elbo().eval()
     batches = [make_batch(DICTIONARY, "mt"), make_batch(DICTIONARY, "mt", ((4, 4),), seed=2)]
