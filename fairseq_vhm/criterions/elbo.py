@@ -274,8 +274,8 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
                 loss, nll = total(f"loss_{task}"), total(f"nll_loss_{task}")
                 metrics.log_scalar(f"loss_{task}", loss / size / math.log(2), size, round=3)
                 metrics.log_scalar(f"nll_loss_{task}", nll / tokens / math.log(2), tokens, round=3)
-        if batches := total("batches"):
-            metrics.log_scalar("kl_weight", total("kl_weight") / batches, batches, round=4)
+        batches = total("batches")
+        metrics.log_scalar("kl_weight", total("kl_weight") / batches, batches, round=4)
         for key in [key for log in logging_outputs[:1] for key in log if key.startswith(EXTRA_LOSS)]:
             if sentences := total(f"{key}_sentences"):
                 name = key.removeprefix(EXTRA_LOSS)

@@ -111,6 +111,15 @@ def test_released_normalisation_with_sentence_average_is_refused():
         elbo(kl_normalization="released", sentence_avg=True)
 
 
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [("loss_chunk", "--loss-chunk -1"), ("free_bits", "--free-bits"), ("kl_max_weight", "--kl-max-weight")],
+)
+def test_negative_settings_are_refused(flag, named):
+    with pytest.raises(UserError, match=f"{named}.* must not be negative"):
+        elbo(**{flag: -1})
+
+
 def test_free_bits_replace_a_small_kl_by_their_floor():
     model, batch = make_model(DICTIONARY), make_batch(DICTIONARY, "ms")
     model.set_num_updates(100)
@@ -193,6 +202,13 @@ def test_collapse_is_reported_for_the_latent_whose_kl_stays_near_0_and_no_other(
         warned += watch.update([log])
     assert warned == ["mt"]
     assert "z_mt" in caplog.text and "--free-bits" in caplog.text and "z_cls" not in caplog.text
+
+
+def test_collapse_is_reported_by_one_rank_of_several(caplog, rank_1_of_2):
+    watch = CollapseWatch()
+    for _ in range(WINDOW * WINDOWS):
+        warned = watch.update([{"kl_mt": 0.01, "kl_mt_sentences": 1}])
+    assert warned == ["mt"] and "z_mt" not in caplog.text
 
 
 def test_a_kl_that_recovers_is_not_reported():
