@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
@@ -81,10 +80,8 @@ def save_state(obj: object, path: str | Path) -> None:
 
 def _saving_whole(save: Callable) -> Callable:
     @functools.wraps(save)
-    def save_whole(obj: object, filename: str, async_write: bool = False) -> Any:
-        if async_write:  # through iopath, which does as it does
-            return save(obj, filename, async_write)
-        return write_whole(filename, lambda part: save_state(obj, part))
+    def save_whole(obj: object, filename: str, async_write: bool = False) -> None:
+        write_whole(filename, lambda part: save_state(obj, part))
 
     save_whole.saves_whole = True  # type: ignore[attr-defined]  # says that it is in place
     return save_whole
