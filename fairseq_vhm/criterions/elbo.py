@@ -104,6 +104,8 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         self.kl_normalization = kl_normalization
         self.collapse_watch = CollapseWatch()
         self.streams = getattr(task, "streams", TASKS)
+        self.latents = tuple(getattr(task, "latent_sizes", ()))
+        self.extra_losses = tuple(getattr(task, "extra_losses", ()))
 
     def forward(self, model: Any, sample: dict, reduce: bool = True) -> Any:
         """Loss, sample size and logging outputs of one mini-batch of one task.
@@ -259,6 +261,15 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
             log[f"{EXTRA_LOSS}{name}"] = values.float().sum()
             log[f"{EXTRA_LOSS}{name}_sentences"] = values.numel()
         return log
+
+    def logged(self) -> list[str] | None:
+        """The names of all that validation logs; ``None`` where a subclass may log more."""
+        if type(self).reduce_metrics.__func__ is not ElboCriterion.reduce_metrics.__func__:  # type: ignore[attr-defined]
+            return None
+        of_tasks = [f"{name}_{task}" for name in ("loss", "nll_loss") for task in self.streams]
+        of_latents = [f"{name}_{latent}" for name in ("kl", "au") for latent in self.latents]
+        accuracy = ["accuracy"] if self.report_accuracy else []
+        return ["loss", "nll_loss", "ppl", *accuracy, *of_tasks, "kl_weight", *of_latents, *self.extra_losses]
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict]) -> None:

@@ -214,10 +214,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             self.datasets[split] = MultiTaskPairs(pairs) if len(pairs) > 1 else pairs[parts[0]]
 
     def _tasks_of_split(self, split: str, generating: bool) -> tuple[tuple[str, ...], str]:
-        named = [task for task in (*TASKS, *self.streams) if split.endswith(f"_{task}")]
-        if named:
-            task = max(named, key=len)  # a task of a plugin's may end as another does
-            return (task,), split.removesuffix(f"_{task}")
+        for task in sorted({*TASKS, *self.streams}, key=len, reverse=True):  # plugins' may end as another does
+            if (base := split.removesuffix(f"_{task}")) not in ("", split):
+                return (task,), base
         return ((self.eval_task,) if generating else self.streams), split
 
     def _pair_options(self, combine: bool, training: bool, generating: bool) -> PairOptions:

@@ -66,6 +66,11 @@ class GenerationMetrics:
         summed = [*(["bleu"] if bleu else []), *further]
         self.summed = SummedMetrics(summed, self.language) if summed else None
 
+    @property
+    def names(self) -> list[str]:
+        """Those of all scores."""
+        return [*(ROUGE if self.rouge else ()), *(self.summed.kinds if self.summed else ())]
+
     @staticmethod
     def generation_settings(text: str) -> Namespace:
         """``--eval-gen-args`` as fairseq's generator takes it.

@@ -113,7 +113,24 @@ class MiniBatchTask(FairseqTask):
                 f"--criterion {cfg._name} leaves out the model's {', '.join(self.extra_losses)}: "
                 "use --criterion elbo"
             )
+        self._check_best_metric(criterion)
         return criterion
+
+    def _check_best_metric(self, criterion: Any) -> None:
+        """Refuse to choose checkpoints by what no validation computes, before an epoch has been trained.
+
+        Criterions and tasks of plugins that log by themselves are not asked.
+        """
+        of_criterion = criterion.logged() if hasattr(criterion, "logged") else None
+        if of_criterion is None or type(self).reduce_metrics is not MiniBatchTask.reduce_metrics:
+            return
+        names = [*of_criterion, *(self.generation_metrics.names if self.generation_metrics else ())]
+        if (metric := self.cfg.best_checkpoint_metric) not in names:
+            more = ", or add --eval-metrics" if hasattr(self.cfg, "eval_metrics") else ""
+            raise UserError(
+                f"--best-checkpoint-metric {metric}: validation does not compute it; choose from "
+                f"{', '.join(names)}{more}"
+            )
 
     @staticmethod
     def batching_of(settings: dict) -> Batching:

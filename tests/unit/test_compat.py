@@ -25,6 +25,7 @@ from fairseq_vhm.compat.fallback import _falling_back
 from fairseq_vhm.compat.non_finite import ScaledOverflow, _raising, _refusing
 from fairseq_vhm.errors import UserError
 
+OF_TRAINING = ("train", "validate_and_save", "get_valid_stats")
 MENDED = {
     checkpoint_utils: (
         *("load_checkpoint_to_cpu", "load_model_ensemble_and_task", "save_checkpoint", "PathManager"),
@@ -52,10 +53,10 @@ def test_what_is_mended_is_mended_once(monkeypatch):
     for home, names in MENDED.items():
         for name in names:
             monkeypatch.setattr(home, name, getattr(home, name))
-    program = SimpleNamespace(train=lambda: None, validate_and_save=lambda: None)
+    program = SimpleNamespace(**{name: lambda: None for name in OF_TRAINING})
     monkeypatch.setitem(sys.modules, "fairseq_cli.train", program)
     places = [(home, name) for home, names in MENDED.items() for name in names]
-    places += [(program, "train"), (program, "validate_and_save")]
+    places += [(program, name) for name in OF_TRAINING]
     compat.apply()
     once = [getattr(home, name) for home, name in places]
     compat.apply()
