@@ -214,7 +214,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             self.datasets[split] = MultiTaskPairs(pairs) if len(pairs) > 1 else pairs[parts[0]]
 
     def _tasks_of_split(self, split: str, generating: bool) -> tuple[tuple[str, ...], str]:
-        for task in sorted({*TASKS, *self.streams}, key=len, reverse=True):  # plugins' may end as another does
+        for task in sorted({*TASKS, *self.streams}, key=len, reverse=True):  # one may end as another does
             if (base := split.removesuffix(f"_{task}")) not in ("", split):
                 return (task,), base
         return ((self.eval_task,) if generating else self.streams), split

@@ -24,8 +24,8 @@ OF_FAIRSEQ = {
 }
 
 
-def settings(kind: type, data, **flags):
-    config = kind(data=str(data))
+def settings(kind: type, **flags):
+    config = kind()
     for name, value in {**OF_FAIRSEQ, **flags}.items():
         setattr(config, name, value)
     return config
@@ -37,7 +37,7 @@ def cross_lingual(toy_data):
 
     def make(**flags) -> CrossLingualSummarizationTask:
         return CrossLingualSummarizationTask.setup_task(
-            settings(CrossLingualSummarizationConfig, toy_data, **flags)
+            settings(CrossLingualSummarizationConfig, **{"data": str(toy_data), **flags})
         )
 
     return make
@@ -53,7 +53,7 @@ def many_to_many(many_data):
     """Makes the task of many languages by its flags."""
 
     def make(data=many_data, **flags) -> ManyToManySummarizationTask:
-        return ManyToManySummarizationTask.setup_task(settings(ManyToManyConfig, data, **flags))
+        return ManyToManySummarizationTask.setup_task(settings(ManyToManyConfig, data=str(data), **flags))
 
     return make
 
