@@ -206,6 +206,15 @@ def load_ensemble(path: str):
     return checkpoint_utils.load_model_ensemble_and_task([path])
 
 
+def test_a_hook_in_front_of_ours_that_hands_on_to_it_ends(monkeypatch, capsys):
+    """Installed again behind it, ours would hand on to the other, and so on without end."""
+    monkeypatch.setattr(sys, "excepthook", lambda *about: errors._hook(*about))
+    errors.install()
+    error = caught(lambda: 1 / 0)
+    sys.excepthook(type(error), error, error.__traceback__)
+    assert capsys.readouterr().err.endswith("ZeroDivisionError: division by zero\n")
+
+
 def test_a_folder_in_place_of_a_checkpoint_is_refused_in_one_line(tmp_path):
     for load in (checkpoint_utils.load_checkpoint_to_cpu, read, load_ensemble):
         with pytest.raises(UserError, match=r": cannot be read \(Is a directory\); name a checkpoint's file"):
