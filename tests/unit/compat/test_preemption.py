@@ -11,6 +11,7 @@ import pytest
 import torch.distributed as dist
 from fairseq import checkpoint_utils
 from fairseq.data.iterators import BufferedIterator
+from torch.distributed.distributed_c10d import _get_default_store
 
 from fairseq_vhm.compat.preemption import SIGNALS, STATUS, Preemption, _end_loading, agreed, save_before_exit
 
@@ -149,6 +150,16 @@ def test_ranks_stop_together_one_update_after_the_first_is_asked():
     assert not agreed(store, 5, asked=True) and not agreed(store, 5, asked=False)
     assert agreed(store, 6, asked=False) and agreed(store, 6, asked=True)
     assert not agreed(store, 5, asked=True)  # named by a second rank: the first name stays
+
+
+def test_a_rank_that_was_sent_no_signal_stops_with_the_one_that_was(training, tmp_path, caplog, rank_1_of_2):
+    training.train()
+    cfg = settings(tmp_path, saves=False)
+    agreed(_get_default_store(), 3, asked=True)  # as the other rank does
+    training.validate_and_save(cfg, Trainer(3), None, Epoch())
+    with pytest.raises(SystemExit):
+        training.validate_and_save(cfg, Trainer(4), None, Epoch())
+    assert "stopped by a signal to another rank after update 4" in caplog.text
 
 
 def test_the_end_of_a_process_waits_for_what_is_loaded_and_kills_workers_that_load():
