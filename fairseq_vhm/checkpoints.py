@@ -1,13 +1,14 @@
 """Work on fairseq's checkpoint files; loading goes through fairseq and torch's allow-list."""
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 from fairseq import checkpoint_utils
 
+from fairseq_vhm.compat.saving import save_state
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import check_folder, written_whole
 
 Track = Callable[[Iterable[Path], str], Iterable[Path]]
 
@@ -18,8 +19,10 @@ def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: pa
     Settings are those of the last input; the optimizer's state is left out.  ``track`` shows progress.
 
     Raises:
-        UserError: a file is missing, is no checkpoint, or has other parameters than the first.
+        UserError: a file is missing, is no checkpoint, or has other parameters than the first; or ``output``
+            cannot be written.
     """
+    check_folder(output, "--out")
     total: dict[str, torch.Tensor] = {}
     for path in track(inputs, "reading"):
         state = _load(path)
@@ -28,11 +31,20 @@ def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: pa
             raise UserError(f"{path}: its parameter '{odd}' is not that of {inputs[0]}; average one run's")
         for name, value in weights.items():
             total[name] = total.get(name, 0) + value.double()
-    mean = {name: (value / len(inputs)).to(weights[name].dtype) for name, value in total.items()}
-    averaged = {**state, "model": mean, "last_optimizer_state": None}
-    temporary = output.with_name(output.name + ".part")
-    torch.save(averaged, temporary)
-    os.replace(temporary, output)
+    averaged = {**state, "model": _means(total, len(inputs), weights), "last_optimizer_state": None}
+    with written_whole(output) as part:
+        save_state(averaged, part)
+
+
+def _means(total: dict, count: int, like: dict) -> dict[str, torch.Tensor]:
+    """The sums divided, in the types of ``like``; parameters that share one table there share one again."""
+    tables: dict[tuple, torch.Tensor] = {}
+    means = {}
+    for name, value in total.items():
+        mean = (value / count).to(like[name].dtype)
+        table = tables.setdefault((like[name].data_ptr(), like[name].shape), mean)
+        means[name] = table if torch.equal(table, mean) else mean
+    return means
 
 
 def _load(path: Path) -> dict:

@@ -1,7 +1,8 @@
 """Files written whole or not at all, and JSON from files that anybody may have written."""
 
 import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -41,31 +42,53 @@ def map_array(path: Path) -> Any:
 
 
 def check_folder(path: Path, flag: str) -> None:
-    """Refuse a destination whose folder is not there, before long work is done for it."""
+    """Refuse a destination whose folder is not there, before long work is done for it.
+
+    Raises:
+        UserError: names ``flag`` and the folder.
+    """
     if not path.parent.is_dir():
         raise UserError(f"{flag} {path}: there is no folder {path.parent}; create it first")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` in UTF-8; an interrupted or failed write leaves what was there.
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to, which takes that name in the end.
+
+    A write that is interrupted or fails leaves what was there, and nothing of its own.
 
     Raises:
-        UserError: where the folder cannot be written to.
+        UserError: there is no room, or the folder cannot be written to.
     """
+    part = None
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            part = Path(file.name)
+        yield part
+        part.chmod(READABLE)
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` as it is, as :func:`written_whole` does."""
+    with written_whole(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` in UTF-8, likewise."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write ``content`` as indented JSON, as :func:`write_text` does."""
-    write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    """Write ``content`` as indented JSON, likewise.
 
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` as it is, as :func:`write_text` does."""
-    try:
-        with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(content)
-        os.chmod(file.name, READABLE)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    Bytes of a file's name that are no UTF-8 are escaped: Python's reader gives the same name back.
+    """
+    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))

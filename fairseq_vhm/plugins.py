@@ -14,9 +14,11 @@ def load(folder: Path) -> None:
         UserError: it holds no package, or one of a name that another module has.
     """
     folder = folder.resolve()
+    if "." in folder.name:
+        raise UserError(f"--user-dir {folder}: a dot in the name of a package leads into another; rename it")
     if not (folder / "__init__.py").is_file():
         raise UserError(f"--user-dir {folder}: holds no __init__.py; give the folder of a Python package")
     sys.path.insert(0, str(folder.parent))
-    module = importlib.import_module(folder.name)
-    if module.__file__ is None or Path(module.__file__).resolve().parent != folder:
+    file = getattr(importlib.import_module(folder.name), "__file__", None)  # Python's own may have none
+    if file is None or Path(file).resolve().parent != folder:
         raise UserError(f"--user-dir {folder}: '{folder.name}' is another module's name; rename it")

@@ -38,8 +38,9 @@ def apply() -> None:
 
 def _mend_training(program: ModuleType) -> None:
     """What is to be mended in ``fairseq_cli.train``, where that is the command that runs."""
-    from fairseq_vhm.compat import fallback, finished, preemption, ranks
+    from fairseq_vhm.compat import best_metric, fallback, finished, preemption, ranks
 
+    best_metric.choose_by_the_first(program)
     fallback.fall_back()
     finished.stay_finished(program)
     preemption.save_before_exit(program)

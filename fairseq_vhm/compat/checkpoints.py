@@ -73,14 +73,17 @@ def refuse_clearly(load: Any) -> Any:
         except _OF_ANOTHER_FORM as error:
             raise _of_another_form(path, error) from error
         except (EOFError, OSError, RuntimeError, zipfile.BadZipFile) as error:
-            if not _is_damage(error):
-                if isinstance(error, OSError) or "memory" in str(error).lower():
-                    raise
-                raise _of_another_form(path, error) from error
-            raise UserError(
-                f"{path}: cut short or not a checkpoint ({type(error).__name__}); "
-                "use another one of the run, such as checkpoint_last.pt or an earlier epoch's"
-            ) from error
+            if is_damage(error):
+                raise UserError(
+                    f"{path}: cut short or not a checkpoint ({type(error).__name__}); "
+                    "use another one of the run, such as checkpoint_last.pt or an earlier epoch's"
+                ) from error
+            if isinstance(error, OSError):
+                line = f"{path}: cannot be read ({error.strerror}); name a checkpoint's file"
+                raise UserError(line) from error
+            if "memory" in str(error).lower():
+                raise
+            raise _of_another_form(path, error) from error
 
     load_or_refuse.refuses_clearly = True  # type: ignore[attr-defined]  # a mark
     return load_or_refuse
@@ -104,7 +107,7 @@ def _of_another_form(path: str, error: Exception) -> UserError:
     return UserError(f"{path}: not of fairseq's form ({what}); give a checkpoint of fairseq-train")
 
 
-def _is_damage(error: Exception) -> bool:
+def is_damage(error: BaseException) -> bool:
     """Whether an error says of a file that it is no archive, ends too early, or has changed."""
     text = str(error).lower()
     of_archive = any(word in text for word in ("zip", "archive", "pytorchstreamreader"))
@@ -116,8 +119,8 @@ def _culprit(error: Exception) -> str:
     """The forbidden name in torch's long message."""
     for line in str(error).splitlines():
         if "GLOBAL" in line or "global" in line:
-            return line.strip()[:160]
-    return str(error).splitlines()[0][:160]
+            return line.strip()[:_SHOWN]
+    return str(error).partition("\n")[0][:_SHOWN]
 
 
 def _missing_clearly(load: Any) -> Any:

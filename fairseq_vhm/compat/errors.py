@@ -8,14 +8,15 @@ from types import TracebackType
 
 from fairseq_vhm.errors import UserError
 
-_default_hook = sys.excepthook
+_hook_before = sys.excepthook
+_installed = False
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if (mistake := _mistake_behind(error)) is not None:
         print(f"fairseq_vhm: error: {mistake}", file=sys.stderr)
     else:
-        _default_hook(kind, error, trace)
+        _hook_before(kind, error, trace)
 
 
 def _mistake_behind(error: BaseException | None) -> UserError | None:
@@ -26,7 +27,10 @@ def _mistake_behind(error: BaseException | None) -> UserError | None:
 
 
 def install() -> None:
-    """Print an uncaught :class:`UserError` as one line; Python's exit status stays 1."""
-    global _default_hook
-    if sys.excepthook is not _hook:
-        _default_hook, sys.excepthook = sys.excepthook, _hook
+    """Print an uncaught :class:`UserError` as one line; Python's exit status stays 1.
+
+    Once: a hook that another package has put in front of this one by then hands on to it.
+    """
+    global _hook_before, _installed
+    if not _installed:
+        _hook_before, sys.excepthook, _installed = sys.excepthook, _hook, True

@@ -12,6 +12,7 @@ from typing import Any
 
 from fairseq.trainer import Trainer
 
+from fairseq_vhm.compat.checkpoints import is_damage
 from fairseq_vhm.errors import UserError
 
 LAST = "checkpoint_last"
@@ -35,7 +36,7 @@ def _falling_back(load: Callable) -> Callable:
             return load(self, filename, *args, **kwargs)
         except UserError as damage:
             last = Path(filename)
-            if not last.name.startswith(LAST):
+            if not last.name.startswith(LAST) or _is_out_of_reach(damage):
                 raise
             for other in others_of_the_run(last):
                 try:
@@ -48,6 +49,11 @@ def _falling_back(load: Callable) -> Callable:
 
     load_or_fall_back.falls_back = True  # type: ignore[attr-defined]  # says that it is in place
     return load_or_fall_back
+
+
+def _is_out_of_reach(error: UserError) -> bool:
+    """Whether a file could not be read, which may be whole: an older one would be written over it."""
+    return isinstance(error.__cause__, OSError) and not is_damage(error.__cause__)
 
 
 def fall_back() -> None:

@@ -47,16 +47,20 @@ class Preemption:
     """Whether training is to stop; and at which update, which all ranks agree on."""
 
     def __init__(self) -> None:
+        self.listening = False
         self.received: int | None = None
         self.saved_at: int | None = None
 
     def listen(self) -> None:
-        """Note the signals from now on.
+        """Note the signals from now on; once, though every epoch asks for it.
 
         This thread blocks them, and with it the workers that load data: those would die of a signal to the
         whole job, and the run of that.  Python ends workers that are left over by SIGTERM and waits for
         them; since they block it, they are killed before.
         """
+        if self.listening:
+            return
+        self.listening = True
         for number in SIGNALS:
             signal.signal(number, self._note)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -71,20 +75,14 @@ class Preemption:
         return self.received or next(iter(pending), None)
 
     def is_due(self, update: int) -> bool:
-        """Whether to stop now that so many updates are done.
-
-        A rank that is asked after update n names n + 1 to all.  None ends that update before the asked rank
-        has begun it, so all see the name in time; no exchange is needed but a question to the store.
-        """
+        """Whether to stop now that so many updates are done."""
+        asked = self.asked() is not None
         if not dist.is_initialized() or dist.get_world_size() == 1:
-            return self.asked() is not None
-        store = _get_default_store()
-        if self.asked():
-            store.compare_set(KEY, "", str(update + 1))
-        return store.check([KEY]) and update >= int(store.get(KEY))
+            return asked
+        return agreed(_get_default_store(), update, asked)
 
     def stop(self, cfg: Any, trainer: Any, epoch_itr: Any) -> None:
-        """Save, unless this update has been, and exit."""
+        """Save ``checkpoint_last.pt``, unless this update is in it, and exit."""
         update = trainer.get_num_updates()
         if self.saved_at != update and not cfg.no_save:
             cfg.no_last_checkpoints = False
@@ -96,6 +94,17 @@ class Preemption:
         cause = signal.Signals(number).name if number else "a signal to another rank"
         logger.warning(f"stopped by {cause} after update {update}: {kept}; repeat the command to go on")
         sys.exit(STATUS)
+
+
+def agreed(store: dist.Store, update: int, asked: bool) -> bool:
+    """Whether all ranks stop after this update.
+
+    A rank that is asked after update n names n + 1 to all.  None ends that update before the asked rank has
+    begun it, so all see the name in time; no exchange is needed but a question to the store.
+    """
+    if asked:
+        store.compare_set(KEY, "", str(update + 1))
+    return store.check([KEY]) and update >= int(store.get(KEY))
 
 
 def _listening(train: Callable, preemption: Preemption) -> Callable:
@@ -123,7 +132,8 @@ def _noting(save_checkpoint: Callable, preemption: Preemption) -> Callable:
     @functools.wraps(save_checkpoint)
     def save_and_note(cfg: Any, trainer: Any, *args: Any, **kwargs: Any) -> Any:
         saved = save_checkpoint(cfg, trainer, *args, **kwargs)
-        preemption.saved_at = trainer.get_num_updates()
+        if not cfg.no_last_checkpoints:
+            preemption.saved_at = trainer.get_num_updates()
         return saved
 
     return save_and_note

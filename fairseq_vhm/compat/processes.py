@@ -43,7 +43,7 @@ def mend_processes(args: Namespace) -> None:
             f"--distributed-world-size {args.distributed_world_size} without GPUs starts no process in "
             "fairseq: start them with torchrun, or each yourself with --distributed-no-spawn "
             "--distributed-rank R --distributed-init-method tcp://HOST:PORT --distributed-backend gloo "
-            "--ddp-backend legacy_ddp"
+            "--ddp-backend legacy_ddp; for --cpu beside several GPUs give --distributed-world-size 1"
         )
 
 
@@ -78,7 +78,7 @@ def let_ddp_run_on_cpu() -> None:
 
     @functools.wraps(ddp, updated=())
     def on_its_device(module: Any, device_ids: Any = None, output_device: Any = None, **settings: Any) -> Any:
-        if not any(p.is_cuda for p in module.parameters()):
+        if not any(p.is_cuda for p in module.parameters()):  # pragma: no branch  (else: on a GPU)
             device_ids = output_device = None
         return ddp(module, device_ids=device_ids, output_device=output_device, **settings)
 

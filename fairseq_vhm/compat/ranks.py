@@ -33,9 +33,9 @@ class Roll:
     A thread answers for this rank, since its main thread may be waiting for the one that is gone.
     """
 
-    def __init__(self) -> None:
-        self.store, self.found = _get_default_store(), ""
-        self.rank, self.others = dist.get_rank(), range(dist.get_world_size())
+    def __init__(self, store: dist.Store, rank: int, size: int) -> None:
+        self.store, self.found = store, ""
+        self.rank, self.all = rank, range(size)
         self.ended = threading.Event()
         self.answering = threading.Thread(target=self._answer, daemon=True)
         self.answering.start()
@@ -82,7 +82,7 @@ class Roll:
             return
 
     def _without(self, key: str) -> list[int]:
-        return [rank for rank in self.others if not self.store.check([f"{key}{rank}"])]
+        return [rank for rank in self.all if not self.store.check([f"{key}{rank}"])]
 
 
 def _sentence(gone: list[int]) -> str:
@@ -100,7 +100,7 @@ def _initialising_in_time(init: Callable, rolls: list[Roll]) -> Callable:
         if seconds > 0:
             for group in (dist.group.WORLD, distributed_utils.get_global_group()):
                 _set_pg_timeout(timedelta(seconds=seconds), group)
-        rolls.append(Roll())
+        rolls.append(Roll(_get_default_store(), dist.get_rank(), dist.get_world_size()))
         return rank
 
     init_in_time.bounds = True  # type: ignore[attr-defined]  # says that it is in place

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
@@ -35,23 +34,14 @@ def write_whole(path: str, write: Callable[[str], None]) -> None:
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
-    except (OSError, RuntimeError) as error:  # torch makes the latter of the former
+    except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({_reason_of(error)}); the checkpoints that were saved before are "
+            f"{path}: cannot be written ({error.strerror}); the checkpoints that were saved before are "
             "whole: mend that and repeat the command, which goes on from the last"
         ) from error
     finally:
         with suppress(OSError):
             os.remove(part)  # after a failure; or a second name of the very file that was there
-
-
-def _reason_of(error: BaseException | None) -> str:
-    """What the system said first."""
-    found = str(error).splitlines()[0]
-    while error is not None:
-        found = getattr(error, "strerror", None) or found
-        error = error.__context__
-    return found
 
 
 def copy_whole(source: str, target: str, overwrite: bool = False) -> bool:
@@ -75,18 +65,23 @@ class _WholeCopies(PathManager):
     copy = staticmethod(copy_whole)
 
 
-def _write(obj: object, path: str) -> None:
-    """Through a file of Python's, whose errors say what the system said."""
-    with open(path, "wb") as file:
-        torch.save(obj, file)
+def save_state(obj: object, path: str | Path) -> None:
+    """``torch.save`` through a file of Python's, so that an error says what the system said.
+
+    Raises:
+        OSError: there is no room, or no right to write; torch makes a ``RuntimeError`` of it.
+    """
+    try:
+        with open(path, "wb") as file:
+            torch.save(obj, file)
+    except RuntimeError as error:
+        raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def _saving_whole(save: Callable) -> Callable:
     @functools.wraps(save)
-    def save_whole(obj: object, filename: str, async_write: bool = False) -> Any:
-        if async_write:  # through iopath, which does as it does
-            return save(obj, filename, async_write)
-        return write_whole(filename, lambda part: _write(obj, part))
+    def save_whole(obj: object, filename: str, async_write: bool = False) -> None:
+        write_whole(filename, lambda part: save_state(obj, part))
 
     save_whole.saves_whole = True  # type: ignore[attr-defined]  # says that it is in place
     return save_whole

@@ -104,6 +104,8 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         self.kl_normalization = kl_normalization
         self.collapse_watch = CollapseWatch()
         self.streams = getattr(task, "streams", TASKS)
+        self.latents = tuple(getattr(task, "latent_sizes", ()))
+        self.extra_losses = tuple(getattr(task, "extra_losses", ()))
 
     def forward(self, model: Any, sample: dict, reduce: bool = True) -> Any:
         """Loss, sample size and logging outputs of one mini-batch of one task.
@@ -226,10 +228,12 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         """The same sums again for each task of this run.
 
         The other tasks get zeros of the same kind, since ranks that meet different tasks in the same
-        validation step must send the same keys from the same device.
+        validation step must send the same keys from the same device; also where this task's loss is NaN.
         """
-        keys = ("loss", "nll_loss", "ntokens", "sample_size")
-        return {f"{key}_{t}": log[key] if t == task else log[key] * 0 for t in self.streams for key in keys}
+        sums = {key: log[key] for key in ("loss", "nll_loss", "ntokens", "sample_size")}
+        zeros = {key: torch.zeros_like(sums[key]) if key in ("loss", "nll_loss") else 0 for key in sums}
+        shares = {stream: sums if stream == task else zeros for stream in self.streams}
+        return {f"{key}_{stream}": share[key] for stream, share in shares.items() for key in share}
 
     def _log_of_latents(
         self, kls: dict[str, Tensor], latents: LatentBundle, sizes: dict[str, int], like: Tensor
@@ -258,6 +262,15 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
             log[f"{EXTRA_LOSS}{name}_sentences"] = values.numel()
         return log
 
+    def logged(self) -> list[str] | None:
+        """The names of all that validation logs; ``None`` where a subclass may log more."""
+        if type(self).reduce_metrics.__func__ is not ElboCriterion.reduce_metrics.__func__:  # type: ignore[attr-defined]
+            return None
+        of_tasks = [f"{name}_{task}" for name in ("loss", "nll_loss") for task in self.streams]
+        of_latents = [f"{name}_{latent}" for name in ("kl", "au") for latent in self.latents]
+        accuracy = ["accuracy"] if self.report_accuracy else []
+        return ["loss", "nll_loss", "ppl", *accuracy, *of_tasks, "kl_weight", *of_latents, *self.extra_losses]
+
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict]) -> None:
         """Aggregate the sums above over ranks and micro-batches into fairseq's meters."""
@@ -272,8 +285,8 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
                 loss, nll = total(f"loss_{task}"), total(f"nll_loss_{task}")
                 metrics.log_scalar(f"loss_{task}", loss / size / math.log(2), size, round=3)
                 metrics.log_scalar(f"nll_loss_{task}", nll / tokens / math.log(2), tokens, round=3)
-        if batches := total("batches"):
-            metrics.log_scalar("kl_weight", total("kl_weight") / batches, batches, round=4)
+        batches = total("batches")
+        metrics.log_scalar("kl_weight", total("kl_weight") / batches, batches, round=4)
         for key in [key for log in logging_outputs[:1] for key in log if key.startswith(EXTRA_LOSS)]:
             if sentences := total(f"{key}_sentences"):
                 name = key.removeprefix(EXTRA_LOSS)

@@ -272,9 +272,10 @@ def check(config: Any) -> None:
     if config.langs and config.task_tag == "target":
         raise UserError("--task-tag target and --langs: the decoder starts with the language; use source")
     for name in ("max_source_positions", "max_target_positions"):
-        least, parts = (4, "tag, a token, EOS, language") if config.langs else (3, "tag, a token, EOS")
-        if getattr(config, name) < least:
-            raise UserError(f"--{name.replace('_', '-')} must be at least {least} ({parts})")
+        marks = ("tag", *(["BOS"] if config.text_bos else []), "EOS", *(["language"] if config.langs else []))
+        if getattr(config, name) <= len(marks):
+            least = f"{len(marks) + 1} (a token, {', '.join(marks)})"
+            raise UserError(f"--{name.replace('_', '-')} must be at least {least}")
 
 
 def _check_share_document_encoding(config: Any) -> None:
@@ -323,7 +324,7 @@ def _check_pretraining(config: Any) -> None:
         )
     if not 0 < config.mlm_share <= MOST_MASKED:
         raise UserError(f"--mlm-share {config.mlm_share}: give a share above 0 and up to {MOST_MASKED}")
-    if config.mlm_span < 1:
+    if not config.mlm_span >= 1:  # as NaN is not
         raise UserError(f"--mlm-span {config.mlm_span}: give at least 1 token")
     if config.dae_shuffle < 0:
         raise UserError(f"--dae-shuffle {config.dae_shuffle}: give 0 or more")

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from dataclasses import fields, replace
 from typing import Any
 
@@ -34,7 +33,7 @@ from fairseq_vhm.tasks.config import (
     parse_tasks,
 )
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
-from fairseq_vhm.tasks.training import MiniBatchTask, problem_of
+from fairseq_vhm.tasks.training import MiniBatchTask
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.languages = Languages.parse(cfg.langs, cfg.lang_codes)
         self.eval_task = cfg.eval_task
         self.max_source = cfg.max_source_positions
-        self.interactive_lines = 0
+        self.summaries_wanted = False
 
     @classmethod
     def setup_task(cls, cfg: CrossLingualSummarizationConfig, **kwargs: Any) -> Any:
@@ -97,21 +96,13 @@ class CrossLingualSummarizationTask(MiniBatchTask):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; a checkpoint's model says where it was told the task, and in which languages."""
-        self.tag_place = self._agree_on_tag(getattr(cfg, "task_tag", None))
+        self.max_source = min(self.max_source, getattr(cfg, "max_source_positions", self.max_source))
         if from_checkpoint:
-            self._agree_on_bos(getattr(cfg, "text_bos", False))
-            self._agree_on_languages(getattr(cfg, "langs", None), getattr(cfg, "lang_codes", None))
-        self.max_source = min(self.cfg.max_source_positions, getattr(cfg, "max_source_positions", 1 << 30))
-        if not from_checkpoint:
+            self._agree(cfg)
+        else:
             cfg.task_tag = self.tag_place
             cfg.langs, cfg.lang_codes = self.languages and self.languages.text, self.cfg.lang_codes
         model = super().build_model(cfg, from_checkpoint)
-        if not hasattr(model, "latent_sizes"):
-            raise UserError(
-                f"--arch {getattr(cfg, 'arch', cfg._name)} does not read batches that name their task: use "
-                "--arch vhm_transformer, with --latents none for a model without latents"
-            )
-        self.latent_sizes, self.extra_losses = model.latent_sizes, model.extra_losses
         self.summaries_wanted = getattr(cfg, "cls_local_target", "cls") == "summary"
         if not from_checkpoint:
             self.check_latents_are_trained()
@@ -124,6 +115,19 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             self._prepare_generation_metrics(model)
         return model
 
+    def _agree(self, trained: Any) -> None:
+        """Take on the marks that a checkpoint's model was trained with.
+
+        Raises:
+            UserError: a flag, or another checkpoint of the ensemble, says otherwise.
+        """
+        self.tag_place = self._agree_on_tag(getattr(trained, "task_tag", None))
+        self.text_bos = self._agree_on_bos(getattr(trained, "text_bos", False))
+        langs, lang_codes = getattr(trained, "langs", None), getattr(trained, "lang_codes", None)
+        self.languages = self._agree_on_languages(Languages.parse(langs, lang_codes))
+        self.check_ensemble((self.tag_place, self.text_bos, self.languages and self.languages.codes))
+        self.dictionary.mark(self.languages)
+
     def _agree_on_tag(self, trained_with: str | None) -> str:
         asked = self.cfg.task_tag
         if trained_with and asked and asked != trained_with:
@@ -133,20 +137,19 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             )
         return trained_with or asked or DEFAULT_TAG_PLACE
 
-    def _agree_on_bos(self, trained_with: bool) -> None:
-        if self.text_bos and not trained_with:
+    def _agree_on_bos(self, trained_with: bool) -> bool:
+        if self.cfg.text_bos and not trained_with:
             raise UserError("--text-bos: the checkpoint was trained without; drop the flag")
-        self.text_bos = trained_with
+        return trained_with
 
-    def _agree_on_languages(self, langs: str | None, lang_codes: str | None) -> None:
-        trained, asked = Languages.parse(langs, lang_codes), self.languages
+    def _agree_on_languages(self, trained: Languages | None) -> Languages | None:
+        asked = Languages.parse(self.cfg.langs, self.cfg.lang_codes)
         if asked and (trained is None or asked.codes != trained.codes):
             of_checkpoint = f"--langs {trained.text}" if trained else "no --langs"
             raise UserError(
                 f"--langs {asked.text}: the checkpoint was trained with {of_checkpoint}; drop the flag"
             )
-        self.languages = asked or trained
-        self.dictionary.mark(self.languages)
+        return asked or trained
 
     def _check_decoder_is_shared(self, cfg: Any) -> None:
         if len(self.streams) > len(self.tasks) and getattr(cfg, "decoders", "shared") != "shared":
@@ -169,11 +172,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         return criterion
 
     def _prepare_generation_metrics(self, model: Any) -> None:
-        folder = self._folder(self.cfg, "cls")
-        language = folder.target.split("_")[0]
         self.generation_metrics = GenerationMetrics(
             self.dictionary,
-            language,
+            self._folder(self.cfg, "cls").target,
             self.cfg.eval_post_process,
             hidden=self.hidden_symbols,
             rouge=self.cfg.eval_rouge,
@@ -213,9 +214,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             self.datasets[split] = MultiTaskPairs(pairs) if len(pairs) > 1 else pairs[parts[0]]
 
     def _tasks_of_split(self, split: str, generating: bool) -> tuple[tuple[str, ...], str]:
-        base, _, task = split.rpartition("_")
-        if base and task in (*TASKS, *self.streams):
-            return (task,), base
+        for task in sorted({*TASKS, *self.streams}, key=len, reverse=True):  # one may end as another does
+            if (base := split.removesuffix(f"_{task}")) not in ("", split):
+                return (task,), base
         return ((self.eval_task,) if generating else self.streams), split
 
     def _pair_options(self, combine: bool, training: bool, generating: bool) -> PairOptions:
@@ -304,18 +305,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         )
 
     def get_interactive_tokens_and_lengths(self, lines: list[str], encode_fn: Any) -> Any:
-        """Encode lines; what fairseq would misread without a word is refused, or warned of at a prompt.
-
-        Raises:
-            UserError: an empty line, or one that is not UTF-8.
-        """
+        """Encode lines, each checked (:meth:`check_line`)."""
         for line in lines:
-            self.interactive_lines += 1
-            problem = problem_of(line)
-            if problem and not sys.stdin.isatty():
-                raise UserError(f"input line {self.interactive_lines}: {problem}")
-            if problem:
-                logger.warning(f"{problem}: the output is invented")
+            self.check_line(line)
         return super().get_interactive_tokens_and_lengths(lines, encode_fn)
 
     def get_batch_iterator(self, dataset: Any, **settings: Any) -> EpochBatchIterator:

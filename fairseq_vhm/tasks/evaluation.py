@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import sacrebleu
 import torch
 from fairseq.data import Dictionary
 from fairseq.logging import metrics
@@ -18,10 +17,10 @@ from fairseq.logging import metrics
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import parse_json
 from fairseq_vhm.metrics.base import CorpusScore, Score
+from fairseq_vhm.metrics.tokens import language_of
 
 logger = logging.getLogger(__name__)
 
-BLEU_ORDER = 4
 ROUGE = ("rouge1", "rouge2", "rougeL")
 SUMS = "sums_of_"  # in the keys of logging outputs, before the name of a score
 
@@ -40,10 +39,13 @@ class GenerationMetrics:
     """Scores of a batch's outputs against its references.
 
     Args:
-        language: of the target, without suffix (``en``, ``zh``): chooses the tokenisation.
+        language: suffix of the target's files (``en``, ``zh``, ``en_sum``): chooses the tokenisation.
         post_process: fairseq's name of how pieces are joined; read off the dictionary if ``None``.
         hidden: ids that stand in no text, such as languages.
         further: names of ``--eval-metrics``.
+
+    Raises:
+        UserError: ``language`` is none, or a metric is not of those that validation can have.
     """
 
     def __init__(
@@ -57,13 +59,17 @@ class GenerationMetrics:
         further: Sequence[str] = (),
     ):
         self.dictionary = dictionary
-        self.language = language
+        self.language = _language(language)
         self.post_process = post_process or detect_pieces(dictionary)
         self.rouge = rouge
         self.hidden = hidden
-        tokenize = "zh" if language == "zh" else "13a"
-        self.bleu = sacrebleu.BLEU(tokenize=tokenize) if bleu else None
-        self.further = FurtherMetrics(further, language) if further else None
+        summed = [*(["bleu"] if bleu else []), *further]
+        self.summed = SummedMetrics(summed, self.language) if summed else None
+
+    @property
+    def names(self) -> list[str]:
+        """Those of all scores."""
+        return [*(ROUGE if self.rouge else ()), *(self.summed.kinds if self.summed else ())]
 
     @staticmethod
     def generation_settings(text: str) -> Namespace:
@@ -86,7 +92,7 @@ class GenerationMetrics:
         )
 
     def score(self, hypos: list[list[dict]], targets: Any, print_sample: bool) -> dict:
-        """Logging outputs that can be summed: ROUGE sums over sentences, BLEU's counts."""
+        """Logging outputs that can be summed: of figures over sentences, or of a corpus's counts."""
         pad = self.dictionary.pad()
         outputs = [self.text(h[0]["tokens"]) for h in hypos]
         references = [self.text(t[t.ne(pad)], unk="UNKNOWNTOKENINREF") for t in targets]
@@ -103,10 +109,8 @@ class GenerationMetrics:
         log: dict = {"generated": len(outputs)}
         if self.rouge:
             log |= self._rouge_sums(outputs, references)
-        if self.bleu:
-            log |= self._bleu_counts(outputs, references)
-        if self.further:
-            log |= self.further.sums(outputs, references)
+        if self.summed:
+            log |= self.summed.sums(outputs, references)
         return log
 
     def _rouge_sums(self, outputs: list[str], references: list[str]) -> dict[str, float]:
@@ -116,15 +120,6 @@ class GenerationMetrics:
         scores = [sentence_rouge(output, reference, self.language) for output, reference in pairs]
         return {name: sum((s[name] for s in scores), 0.0) for name in ROUGE}
 
-    def _bleu_counts(self, outputs: list[str], references: list[str]) -> dict:
-        if not outputs:
-            values = [0] * (2 + 2 * BLEU_ORDER)
-        else:
-            assert self.bleu is not None, "asked for"
-            bleu = self.bleu.corpus_score(outputs, [references])
-            values = [bleu.sys_len, bleu.ref_len, *bleu.counts, *bleu.totals]
-        return {"bleu_statistics": torch.tensor(values, dtype=torch.double)}
-
     def reduce(self, logging_outputs: list[dict]) -> None:
         """Put the sums into fairseq's meters: ``rouge1``, ``rouge2``, ``rougeL``, ``bleu`` and others."""
         generated = sum(log.get("generated", 0) for log in logging_outputs)
@@ -133,16 +128,12 @@ class GenerationMetrics:
         for name in ROUGE if any(ROUGE[0] in log for log in logging_outputs) else ():
             total = sum(log.get(name, 0) for log in logging_outputs)
             metrics.log_scalar(name, total / generated, generated, round=2)
-        statistics = [log["bleu_statistics"] for log in logging_outputs if "bleu_statistics" in log]
-        if statistics:
-            metrics.log_scalar("_bleu_statistics", sum(statistics).cpu())
-            metrics.log_derived("bleu", lambda meters: _bleu(meters["_bleu_statistics"].sum))
-        if self.further:
-            self.further.reduce(logging_outputs)
+        if self.summed:
+            self.summed.reduce(logging_outputs)
 
 
-class FurtherMetrics:
-    """The metrics of ``--eval-metrics``: sums of what their scores are made of.
+class SummedMetrics:
+    """BLEU and the metrics of ``--eval-metrics``, as ``vhm score`` has them: sums of what makes their scores.
 
     A score is the mean of its sentences, or made of counts summed over the corpus
     (:class:`~fairseq_vhm.metrics.base.CorpusScore`).
@@ -173,6 +164,16 @@ class FurtherMetrics:
             metrics.log_derived(name, partial(_figure, f"_{name}_sums", kind))
 
 
+def _language(suffix: str) -> str:
+    try:
+        return language_of(suffix)
+    except UserError as error:
+        raise UserError(
+            f"the target's files end in .{suffix}, which names no language to score by: prepare them with "
+            "one such as .en or .zh_sum, or leave the --eval- flags out"
+        ) from error
+
+
 def _sum(score: Score) -> torch.Tensor:
     """What makes the score of several batches when it is added up: numbers, and of how many sentences."""
     rows = score.statistics if isinstance(score, CorpusScore) else np.array(score.per_segment)[:, None]
@@ -183,15 +184,3 @@ def _figure(key: str, kind: Score, meters: Mapping) -> float:
     *sums, count = meters[key].sum.tolist()
     value = kind.figure(np.array(sums)) if isinstance(kind, CorpusScore) else sums[0] / count
     return round(float(value), 2)
-
-
-def _bleu(statistics: Any) -> float:
-    sys_len, ref_len, *counts = [int(v) for v in statistics]
-    bleu = sacrebleu.BLEU.compute_bleu(
-        correct=counts[:BLEU_ORDER],
-        total=counts[BLEU_ORDER:],
-        sys_len=sys_len,
-        ref_len=ref_len,
-        smooth_method="exp",
-    )
-    return round(bleu.score, 2)

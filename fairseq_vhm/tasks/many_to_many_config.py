@@ -73,7 +73,7 @@ def check(config: Any) -> None:
     if config.task_tag == "target":
         raise UserError("--task-tag target: the decoder starts with the target language; use source or none")
     for name in ("source_alpha", "target_beta", "unistage_alpha"):
-        if getattr(config, name) < 0:
+        if not getattr(config, name) >= 0:  # as NaN is not
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)}: give 0 or more")
     for name, least in (("micro_batches", 1), ("min_pair_size", 1), ("epoch_updates", 0)):
         if getattr(config, name) < least:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-import sys
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -27,7 +27,7 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.names import TASKS, start_symbol, task_tag
 from fairseq_vhm.tasks.config import parse_tasks
 from fairseq_vhm.tasks.many_to_many_config import ManyToManyConfig, check, sampling_of
-from fairseq_vhm.tasks.training import MiniBatchTask, problem_of
+from fairseq_vhm.tasks.training import MiniBatchTask
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
     """
 
     cfg: ManyToManyConfig
+    architectures = f"{MiniBatchTask.architectures}, or --arch hf_mt5"
 
     def __init__(self, cfg: ManyToManyConfig, corpus: Corpus, dictionary: MarkedDictionary):
         super().__init__(cfg)
@@ -53,7 +54,6 @@ class ManyToManySummarizationTask(MiniBatchTask):
         self.streams = self._labels()
         self.tag_place = cfg.task_tag or ("source" if len(self.tasks) > 1 else "none")
         self.starts = {code: dictionary.index(start_symbol(code)) for code in corpus.languages}
-        self.interactive_lines = 0
         self._languages_of_lines: list[str] = []
 
     @classmethod
@@ -100,12 +100,6 @@ class ManyToManySummarizationTask(MiniBatchTask):
             self._agree(cfg)
         cfg.task_tag, cfg.languages = self.tag_place, ",".join(self.corpus.languages)
         model = super().build_model(cfg, from_checkpoint)
-        if not hasattr(model, "latent_sizes"):
-            raise UserError(
-                f"--arch {getattr(cfg, 'arch', cfg._name)} does not read batches that name their task: use "
-                "--arch vhm_transformer (with --latents none for a model without latents) or --arch hf_mt5"
-            )
-        self.latent_sizes, self.extra_losses = model.latent_sizes, model.extra_losses
         if hasattr(model, "start_token_of"):  # of a vocabulary that the model brings along
             self.starts = {code: model.start_token_of(code) for code in self.corpus.languages}
         if getattr(cfg, "cls_local_target", "cls") == "summary":
@@ -127,6 +121,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
         asked, place = self.cfg.task_tag, trained.task_tag
         if asked and asked != place:
             raise UserError(f"--task-tag {asked}: the checkpoint was trained with {place}; drop the flag")
+        self.check_ensemble(place)
         self.tag_place = place
 
     def _check_decoders(self, cfg: Any) -> None:
@@ -167,20 +162,33 @@ class ManyToManySummarizationTask(MiniBatchTask):
 
     def _chosen(self, table: PairTable, split: str) -> list[Direction]:
         """The directions that ``--pairs``, ``--source-lang`` and ``--target-lang`` name."""
-        patterns = [pattern.strip() for pattern in self.cfg.pairs.split(",")]
         wanted = self.cfg.source_lang, self.cfg.target_lang
         chosen = [
             direction
             for direction in table.directions
-            if any(fnmatchcase("-".join(direction), pattern) for pattern in patterns)
+            if any(_is_of(direction, pattern) for pattern in self._patterns)
             and all(one in (None, own) for one, own in zip(wanted, direction, strict=True))
         ]
         if not chosen:
+            some = "".join(f", such as {'-'.join(direction)}" for direction in table.directions[:1])
             raise UserError(
                 f"--pairs {self.cfg.pairs}{self._given_languages()}: '{split}' has no such direction; it has "
-                f"{len(table.directions)}, such as {'-'.join(table.directions[0])}"
+                f"{len(table.directions)}{some}"
             )
         return chosen
+
+    @property
+    def _patterns(self) -> list[str]:
+        return [pattern.strip() for pattern in self.cfg.pairs.split(",")]
+
+    def _check_patterns(self, split: str, chosen: list[Direction]) -> None:
+        """Refuse to train without a word on fewer directions than ``--pairs`` names."""
+        for pattern in self._patterns:
+            if not any(_is_of(direction, pattern) for direction in chosen):
+                raise UserError(
+                    f"--pairs {self.cfg.pairs}{self._given_languages()}: '{split}' has no direction "
+                    f"'{pattern}'; drop it, or mend its spelling"
+                )
 
     def _given_languages(self) -> str:
         given = (("source-lang", self.cfg.source_lang), ("target-lang", self.cfg.target_lang))
@@ -191,6 +199,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
         return DirectionPairs(task, self.corpus, table, self.marks, np.concatenate(numbers))
 
     def _training(self, split: str, table: PairTable, chosen: list[Direction]) -> TrainingExamples:
+        self._check_patterns(split, chosen)
         least = self.cfg.min_pair_size
         counts = {d: len(table.of(d)) for d in chosen}
         used = {direction: n for direction, n in counts.items() if n >= least}
@@ -206,11 +215,9 @@ class ManyToManySummarizationTask(MiniBatchTask):
         )
         parts = {"cls": self._examples("cls", table, list(used))}
         for task in self.tasks[1:]:
-            derived = self.corpus.derived(split, task)
-            wanted = {goes_with(task, direction) for direction in used}
-            if not wanted & set(derived.directions):
+            if (derived := self._derived(split, task, used)) is None:
                 raise UserError(f"--tasks {self.cfg.tasks}: no article of '{split}' has a summary of its own")
-            parts[task] = self._examples(task, derived, [d for d in derived.directions if d in wanted])
+            parts[task] = derived
         return TrainingExamples(parts, used, by_length=str(self.cfg.batch_by) == "length")
 
     def _validation(self, split: str, table: PairTable, chosen: list[Direction]) -> dict:
@@ -220,10 +227,21 @@ class ManyToManySummarizationTask(MiniBatchTask):
             directions = [d for d in chosen if (d[0] == d[1]) == (task == "ms") and task != "mt"]
             if directions:
                 parts[task] = self._examples("cls", table, directions)
-            elif task in self.tasks and (derived := self.corpus.derived(split, task)).directions:
-                wanted = {goes_with(task, direction) for direction in chosen}
-                parts[task] = self._examples(task, derived, [d for d in derived.directions if d in wanted])
+            elif task in self.tasks[1:] and (derived := self._derived(split, task, chosen)):
+                parts[task] = derived
+        if not parts:
+            raise UserError(
+                f"--pairs {self.cfg.pairs}{self._given_languages()}: '{split}' has pairs within one language "
+                f"alone, of which '{self.cfg.train_subset}' has none; name others"
+            )
         return parts
+
+    def _derived(self, split: str, task: str, directions: Iterable[Direction]) -> DirectionPairs | None:
+        """The pairs of ``mt`` or ``ms`` that the articles of these directions give, if any."""
+        table = self.corpus.derived(split, task)
+        wanted = {goes_with(task, direction) for direction in directions}
+        found = [direction for direction in table.directions if direction in wanted]
+        return self._examples(task, table, found) if found else None
 
     def build_dataset_for_inference(
         self, src_tokens: Any, src_lengths: Any, constraints: Any = None
@@ -241,14 +259,9 @@ class ManyToManySummarizationTask(MiniBatchTask):
         """
         texts = []
         for line in lines:
-            self.interactive_lines += 1
             prefix = PREFIX.match(line)
             text = line[prefix.end() :] if prefix else line
-            problem = problem_of(text)
-            if problem and not sys.stdin.isatty():
-                raise UserError(f"input line {self.interactive_lines}: {problem}")
-            if problem:
-                logger.warning(f"{problem}: the output is invented")
+            self.check_line(text)
             self._languages_of_lines.append(self._target_language(prefix and prefix[1]))
             texts.append(text)
         return super().get_interactive_tokens_and_lengths(texts, encode_fn)
@@ -306,3 +319,8 @@ class ManyToManySummarizationTask(MiniBatchTask):
         rows = starts.repeat_interleave(generator.beam_size)
         sample = {**sample, "net_input": net_input}
         return self.decode(generator, models, sample, rows, prefix_tokens, constraints)
+
+
+def _is_of(direction: Direction, pattern: str) -> bool:
+    """Whether a direction is named by a part of ``--pairs``, such as ``*-en``."""
+    return fnmatchcase("-".join(direction), pattern)

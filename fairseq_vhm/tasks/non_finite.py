@@ -170,7 +170,7 @@ class Search:
             loss, _, _ = self.criterion(self.model, batch)
             loss.backward()
         gradients = ((name, p.grad) for name, p in self.model.named_parameters() if p.grad is not None)
-        if wrong := [name for name, gradient in gradients if not torch.isfinite(gradient.sum())]:
+        if wrong := [name for name, gradient in gradients if not torch.isfinite(gradient).all()]:
             return f"the gradient of {_some(wrong)} (of a loss of {loss.item():g}) for {_batch(batch)}"
         return "" if torch.isfinite(loss) else f"the loss is {loss.item()} on {_batch(batch)}"
 

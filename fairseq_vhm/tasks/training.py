@@ -1,6 +1,9 @@
 """What the tasks share: steps of several mini-batches, their seeds, validation, draws of the latents."""
 
+import fileinput
+import logging
 import math
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,6 +24,8 @@ from fairseq_vhm.latent import LATENTS, AggressiveInference
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
 from fairseq_vhm.tasks.non_finite import NonFinite, as_nan_where_not_finite
 
+logger = logging.getLogger(__name__)
+
 
 class MiniBatchTask(FairseqTask):
     """A task whose training steps hold ``{"mini_batches": [...]}``, each of one task and a stream's place.
@@ -29,9 +34,14 @@ class MiniBatchTask(FairseqTask):
     ``aggressive_inference``, ``aggressive_until``, ``non_finite`` and ``non_finite_limit``.
     """
 
+    architectures = "--arch vhm_transformer, with --latents none for a model without latents"
+    """Those that read the task's batches, for who names another."""
+
     generation_metrics: GenerationMetrics | None = None
     latent_sizes: dict[str, int]
     extra_losses: tuple[str, ...]
+    marks_of_checkpoint: Any = None
+    interactive_lines = 0
 
     dictionary: MarkedDictionary
     tasks: tuple[str, ...]
@@ -51,6 +61,26 @@ class MiniBatchTask(FairseqTask):
 
     def max_positions(self) -> tuple[int, int]:
         return self.cfg.max_source_positions, self.cfg.max_target_positions
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the model; one that does not read batches that name their task is refused."""
+        model = super().build_model(cfg, from_checkpoint)
+        if not hasattr(model, "latent_sizes"):
+            raise UserError(
+                f"--arch {getattr(cfg, 'arch', cfg._name)} does not read batches that name their task: use "
+                f"{self.architectures}"
+            )
+        self.latent_sizes, self.extra_losses = model.latent_sizes, model.extra_losses
+        return model
+
+    def check_ensemble(self, marks: Any) -> None:
+        """Refuse a checkpoint whose texts had other marks around them than those of the one before it."""
+        if self.marks_of_checkpoint not in (None, marks):
+            raise UserError(
+                "--path: its checkpoints were trained with different --task-tag, --text-bos or --langs, and "
+                "no source can have the marks of both: decode with each alone, or with those that agree"
+            )
+        self.marks_of_checkpoint = marks
 
     def check_latents_are_trained(self) -> None:
         """Refuse a latent whose task no mini-batch is of."""
@@ -83,7 +113,24 @@ class MiniBatchTask(FairseqTask):
                 f"--criterion {cfg._name} leaves out the model's {', '.join(self.extra_losses)}: "
                 "use --criterion elbo"
             )
+        self._check_best_metric(criterion)
         return criterion
+
+    def _check_best_metric(self, criterion: Any) -> None:
+        """Refuse to choose checkpoints by what no validation computes, before an epoch has been trained.
+
+        Criterions and tasks of plugins that log by themselves are not asked.
+        """
+        of_criterion = criterion.logged() if hasattr(criterion, "logged") else None
+        if of_criterion is None or type(self).reduce_metrics is not MiniBatchTask.reduce_metrics:
+            return
+        names = [*of_criterion, *(self.generation_metrics.names if self.generation_metrics else ())]
+        if (metric := self.cfg.best_checkpoint_metric) not in names:
+            more = ", or add --eval-metrics" if hasattr(self.cfg, "eval_metrics") else ""
+            raise UserError(
+                f"--best-checkpoint-metric {metric}: validation does not compute it; choose from "
+                f"{', '.join(names)}{more}"
+            )
 
     @staticmethod
     def batching_of(settings: dict) -> Batching:
@@ -218,6 +265,19 @@ class MiniBatchTask(FairseqTask):
                     decoder.returns_attention = True
         return super().build_generator(models, args, **settings)
 
+    def check_line(self, text: str) -> None:
+        """Refuse a line that ``fairseq-interactive`` would misread without a word; at a prompt, warn.
+
+        Raises:
+            UserError: the line is empty or not UTF-8.
+        """
+        self.interactive_lines += 1
+        problem = problem_of(text)
+        if problem and not _at_a_prompt():
+            raise UserError(f"input line {self.interactive_lines}: {problem}")
+        if problem:
+            logger.warning(f"{problem}: the output is invented")
+
     def decode(
         self,
         generator: Any,
@@ -271,6 +331,15 @@ def float32_products(precision: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def _at_a_prompt() -> bool:
+    """Whether lines are typed, rather than read off a pipe or the file of ``--input``."""
+    try:
+        from_stdin = fileinput.isstdin()
+    except RuntimeError:  # nobody reads by it: lines of Python
+        from_stdin = True
+    return from_stdin and sys.stdin is not None and sys.stdin.isatty()
 
 
 def problem_of(line: str) -> str | None:

@@ -24,7 +24,7 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.evaluation import evaluate
 from fairseq_vhm.metrics.outputs import read_pairs
 from fairseq_vhm.metrics.tokens import rule_for
-from fairseq_vhm.tasks.evaluation import FurtherMetrics
+from fairseq_vhm.tasks.evaluation import SummedMetrics
 from preprocess.readers import Request, open_spec
 
 EXAMPLES = REPOSITORY / "examples" / "extending"
@@ -157,7 +157,7 @@ def test_a_metric_that_validation_does_not_know_is_refused_before_training(toy_d
 
 def test_a_metric_that_needs_more_than_texts_is_refused_in_validation():
     with pytest.raises(UserError, match="copy needs --src"):
-        FurtherMetrics(["copy"], "en")
+        SummedMetrics(["copy"], "en")
 
 
 def write_tables(folder):

@@ -1,18 +1,42 @@
 """What compat mends, and that it mends no more than that."""
 
 import argparse
+import fileinput
 import io
 import os
 import pickle
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from fairseq import checkpoint_utils
 from fairseq.data import data_utils
+from fairseq.distributed import utils as distributed_utils
+from fairseq.models import distributed_fairseq_model
+from fairseq.trainer import Trainer
 
-from fairseq_vhm.compat import mend_arguments
+from fairseq_vhm import compat
+from fairseq_vhm.compat import errors, mend_arguments
+from fairseq_vhm.compat.checkpoints import _missing_clearly, read
+from fairseq_vhm.compat.encoding import keep_broken_bytes
+from fairseq_vhm.compat.fallback import _falling_back
+from fairseq_vhm.compat.non_finite import ScaledOverflow, _raising, _refusing
 from fairseq_vhm.errors import UserError
+
+OF_TRAINING = ("train", "validate_and_save", "get_valid_stats")
+MENDED = {
+    checkpoint_utils: (
+        *("load_checkpoint_to_cpu", "load_model_ensemble_and_task", "save_checkpoint", "PathManager"),
+        *("torch_persistent_save", "verify_checkpoint_directory"),
+    ),
+    data_utils: ("batch_by_size",),
+    distributed_fairseq_model: ("DistributedDataParallel", "DistributedTimeoutWrapper"),
+    distributed_utils: ("distributed_init", "distributed_main"),
+    sys: ("excepthook",),
+    Trainer: ("load_checkpoint", "clip_grad_norm", "train_step"),
+}
 
 
 class Malicious:
@@ -23,6 +47,22 @@ class Malicious:
 
     def __reduce__(self):
         return os.system, (self.command,)
+
+
+def test_what_is_mended_is_mended_once(monkeypatch):
+    for home, names in MENDED.items():
+        for name in names:
+            monkeypatch.setattr(home, name, getattr(home, name))
+    program = SimpleNamespace(**{name: lambda: None for name in OF_TRAINING})
+    monkeypatch.setitem(sys.modules, "fairseq_cli.train", program)
+    places = [(home, name) for home, names in MENDED.items() for name in names]
+    places += [(program, name) for name in OF_TRAINING]
+    compat.apply()
+    once = [getattr(home, name) for home, name in places]
+    compat.apply()
+    again = [getattr(home, name) for home, name in places]
+    assert [name for (_, name), one, two in zip(places, once, again, strict=True) if one is not two] == []
+    assert "fairseq_vhm" in program.train.__code__.co_filename
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 618])
@@ -36,6 +76,12 @@ def test_no_index_is_lost_in_batching_and_limits_hold(size, limits):
     for batch in batches:
         assert 50 * len(batch) <= limits.get("max_tokens", 1 << 30)
         assert len(batch) <= limits.get("max_sentences", 1 << 30)
+
+
+def test_indices_that_come_one_by_one_are_batched_as_an_array_is():
+    lengths, limits = np.full(9, 50), {"max_sentences": 4, "required_batch_size_multiple": 8}
+    found = data_utils.batch_by_size(iter(range(9)), None, num_tokens_vec=lengths, **limits)
+    assert [list(batch) for batch in found] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
 
 
 def test_checkpoint_with_fairseqs_own_types_loads(tmp_path):
@@ -99,3 +145,139 @@ def test_several_processes_without_gpus_are_refused_unless_started_one_by_one():
 def test_sharded_models_are_refused_with_what_works(flags):
     with pytest.raises(UserError, match="fairscale's.*legacy_ddp or pytorch_ddp"):
         mend_arguments(argparse.Namespace(**flags))
+
+
+@pytest.mark.parametrize(("given", "missing"), [("start.pt", False), ("nowhere.pt", True)])
+def test_a_model_to_start_from_must_be_there_until_the_run_has_a_checkpoint(tmp_path, given, missing):
+    (tmp_path / "start.pt").write_text("")
+    args = argparse.Namespace(finetune_from_model=str(tmp_path / given), save_dir=str(tmp_path))
+    if missing:
+        with pytest.raises(UserError, match="^--finetune-from-model .*/nowhere.pt: missing"):
+            mend_arguments(args)
+        (tmp_path / "checkpoint_last.pt").write_text("")
+    mend_arguments(args)
+
+
+def test_a_run_that_could_not_be_gone_on_with_is_refused():
+    with pytest.raises(UserError, match="--save-async.*no checkpoint_last.pt"):
+        mend_arguments(argparse.Namespace(write_checkpoints_asynchronously=True))
+
+
+@pytest.mark.parametrize("gpus", [0, 2])
+def test_torchrun_says_which_rank_and_gpu_a_process_is(monkeypatch, gpus):
+    for name, value in {"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1, "MASTER_ADDR": "a"}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    args = argparse.Namespace(distributed_backend="nccl", device_id=0)
+    mend_arguments(args)
+    assert (args.distributed_rank, args.distributed_world_size) == (3, 4)
+    assert (args.device_id, args.distributed_backend) == ((1, "nccl") if gpus else (0, "gloo"))
+    assert args.distributed_init_method == "env://" and args.find_unused_parameters
+
+
+# ---- errors ------------------------------------------------------------------------------------
+
+
+def caught(raising) -> BaseException:
+    try:
+        raising()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def replaced() -> None:
+    try:
+        raise UserError("--lr: too large")
+    except UserError:
+        raise ValueError("architectures must match")  # noqa: B904  (as fairseq's trainer does)
+
+
+def test_a_users_mistake_is_one_line_and_any_other_error_a_stack_trace(capsys):
+    for error in (UserError("--lr: too large"), caught(replaced)):
+        errors._hook(type(error), error, error.__traceback__)
+        assert capsys.readouterr().err == "fairseq_vhm: error: --lr: too large\n"
+    error = caught(lambda: 1 / 0)
+    errors._hook(type(error), error, error.__traceback__)
+    assert capsys.readouterr().err.endswith("ZeroDivisionError: division by zero\n")
+
+
+def load_ensemble(path: str):
+    return checkpoint_utils.load_model_ensemble_and_task([path])
+
+
+def test_a_hook_in_front_of_ours_that_hands_on_to_it_ends(monkeypatch, capsys):
+    """Installed again behind it, ours would hand on to the other, and so on without end."""
+    monkeypatch.setattr(sys, "excepthook", lambda *about: errors._hook(*about))
+    errors.install()
+    error = caught(lambda: 1 / 0)
+    sys.excepthook(type(error), error, error.__traceback__)
+    assert capsys.readouterr().err.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_a_folder_in_place_of_a_checkpoint_is_refused_in_one_line(tmp_path):
+    for load in (checkpoint_utils.load_checkpoint_to_cpu, read, load_ensemble):
+        with pytest.raises(UserError, match=r": cannot be read \(Is a directory\); name a checkpoint's file"):
+            load(str(tmp_path))
+
+
+def test_only_a_missing_checkpoint_is_said_to_be_missing(tmp_path):
+    with pytest.raises(UserError, match="nowhere.pt: missing; give --path"):
+        checkpoint_utils.load_model_ensemble_and_task([str(tmp_path / "nowhere.pt")])
+    with pytest.raises(FileNotFoundError, match="dict.en.txt"):
+        _missing_clearly(lambda _: (tmp_path / "dict.en.txt").read_text())(["a.pt"])
+
+
+def test_want_of_memory_is_no_fault_of_the_checkpoint(tmp_path, monkeypatch):
+    torch.save({"model": {}}, tmp_path / "a.pt")
+
+    def exhausted(*args, **kwargs):
+        torch.empty(1 << 60)
+
+    monkeypatch.setattr(torch, "load", exhausted)
+    with pytest.raises(RuntimeError, match="memory"):
+        checkpoint_utils.load_checkpoint_to_cpu(str(tmp_path / "a.pt"))
+
+
+def test_a_last_checkpoint_that_is_out_of_reach_is_no_reason_to_go_back_to_an_older_one(tmp_path):
+    """It may be whole, and would be written over."""
+    torch.save({"model": {}}, tmp_path / "checkpoint1.pt")
+    load = _falling_back(lambda trainer, path: checkpoint_utils.load_checkpoint_to_cpu(path) or "loaded")
+    (tmp_path / "checkpoint_last.pt").mkdir()
+    with pytest.raises(UserError, match="checkpoint_last.pt: cannot be read"):
+        load(None, str(tmp_path / "checkpoint_last.pt"))
+
+
+def test_broken_bytes_pass_though_stdin_is_closed(monkeypatch, tmp_path):
+    (tmp_path / "input").write_bytes(b"w1 \xff\n")
+    monkeypatch.setattr(sys, "argv", ["/bin/fairseq-interactive"])
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(fileinput, "hook_encoded", fileinput.hook_encoded)
+    keep_broken_bytes()
+    hook = fileinput.hook_encoded("utf-8")
+    with fileinput.input([str(tmp_path / "input")], openhook=hook) as lines:
+        assert list(lines) == ["w1 \udcff\n"]
+
+
+# ---- tasks that are not ours -------------------------------------------------------------------
+
+
+def test_another_task_keeps_fairseqs_way_with_what_is_not_finite():
+    """Of its own are a norm that is NaN, and a checkpoint of such parameters."""
+    trainer = SimpleNamespace(task=object(), saved=[])
+    assert torch.isnan(_raising(lambda trainer, most: torch.tensor(torch.nan))(trainer, 1.0))
+    save = _refusing(lambda cfg, trainer, epoch, loss: "path")
+    assert save(None, trainer, None, None) == "path"
+
+
+@pytest.mark.parametrize("cuda", [False, True])
+def test_an_overflow_of_the_loss_scale_is_fairseqs_on_a_gpu_and_ended_here_on_a_cpu(cuda):
+    def overflowing(trainer, most):
+        raise OverflowError("setting loss scale to: 64")
+
+    common = SimpleNamespace(amp=False)
+    trainer = SimpleNamespace(
+        task=SimpleNamespace(non_finite=None), cuda=cuda, cfg=SimpleNamespace(common=common)
+    )
+    with pytest.raises(OverflowError if cuda else ScaledOverflow, match="64"):
+        _raising(overflowing)(trainer, 1.0)

@@ -111,6 +111,15 @@ def test_released_normalisation_with_sentence_average_is_refused():
         elbo(kl_normalization="released", sentence_avg=True)
 
 
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [("loss_chunk", "--loss-chunk -1"), ("free_bits", "--free-bits"), ("kl_max_weight", "--kl-max-weight")],
+)
+def test_negative_settings_are_refused(flag, named):
+    with pytest.raises(UserError, match=f"{named}.* must not be negative"):
+        elbo(**{flag: -1})
+
+
 def test_free_bits_replace_a_small_kl_by_their_floor():
     model, batch = make_model(DICTIONARY), make_batch(DICTIONARY, "ms")
     model.set_num_updates(100)
@@ -132,6 +141,20 @@ def test_every_rank_logs_the_same_keys_whatever_its_task():
         for key, value in log.items():
             assert torch.is_tensor(value) == torch.is_tensor(logs[0][key]), key
             assert torch.as_tensor(value).shape == torch.as_tensor(logs[0][key]).shape, key
+
+
+def test_a_loss_that_is_nan_stays_with_its_task():
+    """Validation with --non-finite skip goes on, and what it says of the other tasks is to be read."""
+    model, criterion = make_model(DICTIONARY).eval(), elbo().eval()
+    logs = [loss_of(criterion, model, make_batch(DICTIONARY, task))[2] for task in ("mt", "ms")]
+    with torch.no_grad():
+        model.encoder.hierarchy.prior["cls"].mean[-1].bias.fill_(math.nan)
+    logs.append(loss_of(criterion, model, make_batch(DICTIONARY, "cls"))[2])
+    with metrics.aggregate(new_root=True) as aggregate:
+        ElboCriterion.reduce_metrics(logs)
+    values = aggregate.get_smoothed_values()
+    assert math.isnan(values["loss_cls"]) and math.isfinite(values["nll_loss_cls"])
+    assert math.isfinite(values["loss_mt"]) and math.isfinite(values["loss_ms"])
 
 
 def test_logged_means_are_a_token_a_sentence_and_over_all_batches():
@@ -179,6 +202,13 @@ def test_collapse_is_reported_for_the_latent_whose_kl_stays_near_0_and_no_other(
         warned += watch.update([log])
     assert warned == ["mt"]
     assert "z_mt" in caplog.text and "--free-bits" in caplog.text and "z_cls" not in caplog.text
+
+
+def test_collapse_is_reported_by_one_rank_of_several(caplog, rank_1_of_2):
+    watch = CollapseWatch()
+    for _ in range(WINDOW * WINDOWS):
+        warned = watch.update([{"kl_mt": 0.01, "kl_mt_sentences": 1}])
+    assert warned == ["mt"] and "z_mt" not in caplog.text
 
 
 def test_a_kl_that_recovers_is_not_reported():

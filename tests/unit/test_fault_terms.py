@@ -8,7 +8,9 @@ import torch
 from test_elbo import elbo
 from tiny import make_batch, make_dictionary, make_model
 
-from fairseq_vhm.criterions.faults import fault_in
+from fairseq_vhm.criterions.faults import fault_in, first_fault
+from fairseq_vhm.latent import ExtraLoss, LatentBundle, LatentVariable
+from fairseq_vhm.latent.gaussian import DiagonalGaussian
 from fairseq_vhm.modules.token_loss import TokenLoss
 from fairseq_vhm.names import TASKS
 from fairseq_vhm.tasks.non_finite import as_nan_where_not_finite
@@ -87,6 +89,39 @@ def test_the_partner_in_one_pass_is_searched_too():
     ms, mt = make_batch(DICTIONARY, "ms"), make_batch(DICTIONARY, "mt")
     sample, fault = elbo().fault(model, {**ms, "partner": mt})
     assert sample is mt and fault.term.startswith("the mean of z_mt's prior is nan")
+
+
+def test_an_output_that_is_no_plain_softmax_is_searched_too():
+    flags = {"adaptive_softmax_cutoff": "20,30", "share_encoder_decoder_embeddings": False}
+    flags["biases"] = "fairseq"
+    batch = make_batch(DICTIONARY, "mt")
+    assert elbo().fault(make_model(DICTIONARY, **flags), batch) is None
+    model = altered("decoder.adaptive_softmax.head.weight", HUGE, **flags)
+    _, fault = elbo().fault(model, batch)
+    assert fault.term.startswith("the NLL is ") and fault.rows == ALL
+
+
+def gaussian(**values: float) -> DiagonalGaussian:
+    return DiagonalGaussian(torch.full((2, 3), values.get("mean", 0.0)), torch.full((2, 3), 1.0))
+
+
+def test_a_latent_without_prior_or_posterior_has_no_kl_and_is_searched_for_what_it_has():
+    """As one that feeds another in training, and one that is drawn from its prior."""
+    draw, nll = torch.zeros(2, 3), torch.zeros(2)
+    for side in ("posterior", "prior"):
+        fine = LatentBundle({"mt": LatentVariable(draw, **{side: gaussian()})})
+        assert first_fault(fine, nll, {}) is None
+        wrong = LatentBundle({"mt": LatentVariable(draw, **{side: gaussian(mean=math.nan)})})
+        assert first_fault(wrong, nll, {}).term == f"the mean of z_mt's {side} is nan"
+    wrong = LatentBundle({"mt": LatentVariable(draw + math.inf, prior=gaussian())})
+    assert first_fault(wrong, nll, {}).term == "the draw of z_mt is inf"
+
+
+def test_a_loss_of_the_models_own_is_named_behind_the_nll():
+    losses = {"bag_of_words": ExtraLoss(torch.tensor([0.0, math.nan]), 1.0)}
+    fault = first_fault(LatentBundle(), torch.zeros(2), losses)
+    assert (fault.term, fault.rows) == ("bag_of_words is nan", (1,))
+    assert first_fault(LatentBundle(), torch.tensor([math.inf, 0.0]), losses).term == "the NLL is inf"
 
 
 def test_rows_and_the_first_value_of_a_term():

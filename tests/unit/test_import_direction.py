@@ -36,7 +36,7 @@ ALLOWED = {
     "pipeline": {"data", "errors", "files", "tasks", "text"},
     "conversion": {"compat", "errors", "files", "models", "names"},
     "trimming": {"compat", "data", "errors", "files", "names", "tables", "text"},
-    "checkpoints": {"errors", "compat"},
+    "checkpoints": {"errors", "compat", "files"},
     "card": {"data", "errors", "files", "language_codes", "report", "tables", "text"},
     "doctor": {"errors", "metrics", "supported"},
     "planning": {"compat", "data", "errors", "names", "tables", "tasks", "text"},
