@@ -14,11 +14,12 @@ pass over the logits: with the output layer W, b, sum_v l_v = x . sum_v W_v + su
 max_v l_v - log max_v softmax(l)_v, which loses nothing however improbable y is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 HALF_PRECISION_SCALE = {torch.float16: 2.0**10}
 """Gradients of logits are multiplied by it, lest probabilities near 1 / V vanish in float16."""
@@ -63,7 +64,7 @@ class TokenLoss:
         states = features[:, self.ignored_prefix :].flatten(0, 1)
         target = target[:, self.ignored_prefix :].flatten()
         counted = target != self.padding
-        if device == "cpu":  # elsewhere the choice would wait for the device
+        if device == "cpu":  # pragma: no branch  (on CUDA the choice would wait for the device)
             states, target, counted = states[counted], target[counted], counted[counted]
         with torch.autocast(device, enabled=False):
             sums = _ChunkedLoss.apply(states, weight, bias, target, counted, self.smoothing, self.chunk)
@@ -75,6 +76,25 @@ class TokenLoss:
             self(features[row : row + 1], weight, bias, target[row : row + 1]) for row in range(len(target))
         ]
         return Summed(*(torch.stack(of_all) for of_all in zip(*sums, strict=True)))
+
+
+def decoded(
+    decode: Callable[..., Any], layer: nn.Linear, token_loss: TokenLoss | None, target: Tensor | None
+) -> Any:
+    """A decoder's logits or, with ``token_loss``, the loss of ``target`` (B x T) in their place.
+
+    Args:
+        decode: a decoder of fairseq's, with its input; ``features_only`` asks it for states.
+        layer: its output layer.
+
+    Returns:
+        Logits (B x T x V) or :class:`Summed`, and the decoder's extra outputs.
+    """
+    if token_loss is None:
+        return decode()
+    assert target is not None, "what the loss is of"
+    states, extra = decode(features_only=True)
+    return token_loss(states, layer.weight, layer.bias, target), extra
 
 
 class _ChunkedLoss(torch.autograd.Function):

@@ -64,6 +64,16 @@ def test_without_the_choice_of_tokens_that_other_devices_go_without_it_is_the_sa
         torch.testing.assert_close(mine, theirs)
 
 
+def test_on_other_devices_nothing_waits_for_what_the_tensors_hold():
+    """Tensors that hold nothing stand in for those of a device that would have to be waited for."""
+    tensors = [tensor.detach().to("meta").requires_grad_() for tensor in make()[0]]
+    tensors[0] = tensors[0].flatten(0, 1)
+    target = torch.zeros(15, dtype=torch.long, device="meta")
+    loss, nll = _ChunkedLoss.apply(*tensors, target, target != PAD, 0.1, 4)
+    assert loss.shape == nll.shape == ()
+    assert [one.shape for one in gradients(2 * loss, tensors)] == [one.shape for one in tensors]
+
+
 def test_an_output_layer_without_bias():
     (features, weight, bias), target = make()
     found = TokenLoss(0.1, PAD, 4)(features, weight, None, target)
