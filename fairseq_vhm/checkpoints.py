@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from fairseq import checkpoint_utils
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import check_folder
 
 Track = Callable[[Iterable[Path], str], Iterable[Path]]
 
@@ -18,8 +20,12 @@ def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: pa
     Settings are those of the last input; the optimizer's state is left out.  ``track`` shows progress.
 
     Raises:
-        UserError: a file is missing, is no checkpoint, or has other parameters than the first.
+        UserError: a file is missing, is no checkpoint, or has other parameters than the first, or ``output``
+            cannot be written.
     """
+    check_folder(output, "--out")
+    if output.is_dir():
+        raise UserError(f"--out {output}: is a folder; name a file, such as {output / 'average.pt'}")
     total: dict[str, torch.Tensor] = {}
     for path in track(inputs, "reading"):
         state = _load(path)
@@ -27,12 +33,35 @@ def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: pa
         if total and (odd := _difference(total, weights)) is not None:
             raise UserError(f"{path}: its parameter '{odd}' is not that of {inputs[0]}; average one run's")
         for name, value in weights.items():
-            total[name] = total.get(name, 0) + value.double()
-    mean = {name: (value / len(inputs)).to(weights[name].dtype) for name, value in total.items()}
-    averaged = {**state, "model": mean, "last_optimizer_state": None}
-    temporary = output.with_name(output.name + ".part")
-    torch.save(averaged, temporary)
-    os.replace(temporary, output)
+            if not value.is_floating_point():
+                total[name] = value  # of a table, such as a lexicon's words
+            else:
+                total[name] = total.get(name, 0) + value.double()
+    mean = {name: _mean(value, len(inputs)).to(weights[name].dtype) for name, value in total.items()}
+    save({**state, "model": mean, "last_optimizer_state": None}, output)
+
+
+def save(state: dict, path: Path) -> None:
+    """Write a checkpoint, whole or not at all; what was there stays until then.
+
+    Raises:
+        UserError: there is no room, or no right to write.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            torch.save(state, file)
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch makes the latter of the former
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise UserError(f"{path}: cannot be written ({reason})") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def _mean(total: torch.Tensor, count: int) -> torch.Tensor:
+    return total / count if total.is_floating_point() else total
 
 
 def _load(path: Path) -> dict:
@@ -46,8 +75,10 @@ def _load(path: Path) -> dict:
 
 
 def _difference(first: dict, second: dict) -> str | None:
-    """A parameter that one has and the other lacks or has in another shape."""
+    """A parameter that one has and the other lacks or has in another shape, or a table that differs."""
     for name in {**first, **second}:
         if name not in first or name not in second or first[name].shape != second[name].shape:
+            return name
+        if not second[name].is_floating_point() and not torch.equal(first[name], second[name]):
             return name
     return None
