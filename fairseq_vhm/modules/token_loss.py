@@ -66,8 +66,10 @@ class TokenLoss:
         counted = target != self.padding
         if device == "cpu":  # pragma: no branch  (on CUDA the choice would wait for the device)
             states, target, counted = states[counted], target[counted], counted[counted]
+        learns = torch.is_grad_enabled()  # within the function it never is
+        settings = self.smoothing, self.chunk, learns
         with torch.autocast(device, enabled=False):
-            sums = _ChunkedLoss.apply(states, weight, bias, target, counted, self.smoothing, self.chunk)
+            sums = _ChunkedLoss.apply(states, weight, bias, target, counted, *settings)
         return Summed(*sums)
 
     def by_sentence(self, features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> Summed:
@@ -98,7 +100,7 @@ def decoded(
 
 
 class _ChunkedLoss(torch.autograd.Function):
-    """See the module; ``counted`` (N) says which of the N tokens count."""
+    """See the module; ``counted`` (N) says which of the N tokens count, ``learns`` whether gradients do."""
 
     @staticmethod
     def forward(
@@ -110,10 +112,11 @@ class _ChunkedLoss(torch.autograd.Function):
         counted: Tensor,
         smoothing: float,
         chunk: int,
+        learns: bool,
     ) -> tuple[Tensor, Tensor]:
         ctx.needed, ctx.kind = ctx.needs_input_grad[:3], states.dtype
         layer = _OutputLayer(weight, bias, smoothing)
-        gradients = _Gradients(states, layer) if any(ctx.needed) else None
+        gradients = _Gradients(states, layer) if learns and any(ctx.needed) else None
         sums = states.new_zeros(2, dtype=layer.exact)
         for start in range(0, len(states), chunk):
             part = slice(start, start + chunk)
@@ -135,7 +138,7 @@ class _ChunkedLoss(torch.autograd.Function):
         if of_loss.device.type != "cpu" or of_loss != 1:  # elsewhere the comparison would wait for the device
             gradients = [gradient.mul_(of_loss) for gradient in gradients]
         needed = zip(gradients, ctx.needed, strict=True)
-        return *(gradient.to(ctx.kind) if need else None for gradient, need in needed), *[None] * 4
+        return *(gradient.to(ctx.kind) if need else None for gradient, need in needed), *[None] * 5
 
 
 class _OutputLayer:
