@@ -19,10 +19,12 @@ def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: pa
     Settings are those of the last input; the optimizer's state is left out.  ``track`` shows progress.
 
     Raises:
-        UserError: a file is missing, is no checkpoint, or has other parameters than the first; or ``output``
+        UserError: a file is missing, is no checkpoint, or has other parameters than the first, or ``output``
             cannot be written.
     """
     check_folder(output, "--out")
+    if output.is_dir():
+        raise UserError(f"--out {output}: is a folder; name a file, such as {output / 'average.pt'}")
     total: dict[str, torch.Tensor] = {}
     for path in track(inputs, "reading"):
         state = _load(path)
@@ -30,10 +32,21 @@ def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: pa
         if total and (odd := _difference(total, weights)) is not None:
             raise UserError(f"{path}: its parameter '{odd}' is not that of {inputs[0]}; average one run's")
         for name, value in weights.items():
-            total[name] = total.get(name, 0) + value.double()
-    averaged = {**state, "model": _means(total, len(inputs), weights), "last_optimizer_state": None}
-    with written_whole(output) as part:
-        save_state(averaged, part)
+            if not value.is_floating_point():
+                total[name] = value  # of a table, such as a lexicon's words
+            else:
+                total[name] = total.get(name, 0) + value.double()
+    save({**state, "model": _means(total, len(inputs), weights), "last_optimizer_state": None}, output)
+
+
+def save(state: dict, path: Path) -> None:
+    """Write a checkpoint, whole or not at all; what was there stays until then.
+
+    Raises:
+        UserError: there is no room, or no right to write.
+    """
+    with written_whole(path) as part:
+        save_state(state, part)
 
 
 def _means(total: dict, count: int, like: dict) -> dict[str, torch.Tensor]:
@@ -41,7 +54,7 @@ def _means(total: dict, count: int, like: dict) -> dict[str, torch.Tensor]:
     tables: dict[tuple, torch.Tensor] = {}
     means = {}
     for name, value in total.items():
-        mean = (value / count).to(like[name].dtype)
+        mean = (value / count).to(like[name].dtype) if value.is_floating_point() else value
         table = tables.setdefault((like[name].data_ptr(), like[name].shape), mean)
         means[name] = table if torch.equal(table, mean) else mean
     return means
@@ -58,8 +71,10 @@ def _load(path: Path) -> dict:
 
 
 def _difference(first: dict, second: dict) -> str | None:
-    """A parameter that one has and the other lacks or has in another shape."""
+    """A parameter that one has and the other lacks or has in another shape, or a table that differs."""
     for name in {**first, **second}:
         if name not in first or name not in second or first[name].shape != second[name].shape:
+            return name
+        if not second[name].is_floating_point() and not torch.equal(first[name], second[name]):
             return name
     return None

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fairseq_vhm import supported
 from fairseq_vhm.errors import UserError
@@ -83,11 +83,14 @@ def as_text(checks: list[Check]) -> str:
 
 
 def check_version(name: str, allowed: str, version: str) -> Check:
-    """Whether ``version``, its local part (``+cpu``) aside, lies in the range ``allowed``."""
+    """Whether ``version``, its local part (``+cpu``) aside, lies in the range ``allowed``.
+
+    A ``+`` at the end, as a Python that was built from its sources has, says nothing.
+    """
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-    if Version(Version(version).public) in SpecifierSet(allowed, prereleases=True):
+    if Version(Version(version.rstrip("+")).public) in SpecifierSet(allowed, prereleases=True):
         return Check(name, "ok", f"{version} ({allowed})")
     return Check(name, "missing", f"{version} is not {allowed}", f"install {name}{allowed}")
 
@@ -104,6 +107,10 @@ def check_accelerator() -> Check:
     if torch is None or not torch.cuda.is_available():
         bf16 = "yes" if torch and _multiplies_bf16(torch) else "no"
         return Check("cuda", "note", f"no GPU in use: training and decoding on CPU; bf16: {bf16}")
+    return _accelerator(torch)
+
+
+def _accelerator(torch: Any) -> Check:  # pragma: no cover  (needs a GPU)
     devices = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     names = ", ".join(f"{device.name} ({device.total_memory / GIB:.0f} GiB)" for device in devices)
     bf16 = "yes" if torch.cuda.is_bf16_supported() else "no"

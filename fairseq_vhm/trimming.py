@@ -18,12 +18,14 @@ import torch
 from fairseq.data import Dictionary
 from torch import Tensor
 
-from fairseq_vhm.compat.checkpoints import is_bookkeeping, read, settings_of
-from fairseq_vhm.data.checks import read_binarised
+from fairseq_vhm.checkpoints import save
+from fairseq_vhm.compat.checkpoints import read, settings_of
+from fairseq_vhm.data.checks import AGAIN, read_binarised
 from fairseq_vhm.data.languages import Languages, MarkedDictionary
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import write_bytes, write_json
 from fairseq_vhm.names import MASK
+from fairseq_vhm.report.checkpoint import count_parameters
 from fairseq_vhm.tables import Table
 from fairseq_vhm.text.subword import MODEL_NAME, SubwordSegmenter
 from fairseq_vhm.text.trimming import (
@@ -145,8 +147,8 @@ def trim(request: Request, track: Track = lambda items, _: items) -> Figures:
     pieces = pieces_to_keep(model, used, request.keep_characters) if model else set()
     kept = _rows_to_keep(dictionary, {*used, *pieces, *marks}, request.keep_characters, rows)
     trimmed = _trim_weights(weights, kept, rows)
-    before = Size(rows, len(model.pieces) if model else None, _parameters(weights))
-    after = Size(len(kept), len(pieces) if model else None, _parameters(trimmed))
+    before = Size(rows, len(model.pieces) if model else None, count_parameters(weights))
+    after = Size(len(kept), len(pieces) if model else None, count_parameters(trimmed))
     figures = Figures(before, after)
     with TemporaryDirectory(dir=request.out.parent, prefix=f".{request.out.name}.") as folder:
         made = Path(folder) / request.out.name
@@ -156,7 +158,7 @@ def trim(request: Request, track: Track = lambda items, _: items) -> Figures:
             _check_segmentation(request, made / MODEL_NAME)
         _save_dictionary(dictionary, kept, made / DICTIONARY)
         write_json(made / FIGURES, figures.as_json())
-        torch.save({**state, "model": trimmed, "last_optimizer_state": None}, made / CHECKPOINT)
+        save({**state, "model": trimmed, "last_optimizer_state": None}, made / CHECKPOINT)
         made.replace(request.out)
     return figures
 
@@ -237,8 +239,8 @@ def _count_binarised(request: Request, folder: Path, dictionary: Dictionary, tra
     """How often a prepared folder uses each symbol; its dictionary must be the checkpoint's."""
     others = sorted(folder.rglob("dict.*.txt"))
     indices = sorted(folder.rglob("*.idx"))
-    if not indices:
-        raise UserError(f"--data {folder}: holds nothing that fairseq-preprocess made")
+    if not indices or not others:
+        raise UserError(f"--data {folder}: holds no texts and dictionaries that fairseq-preprocess made")
     for path in others:
         if _load_dictionary(path).symbols != dictionary.symbols:
             raise UserError(f"--data {folder}: {path} is another dictionary than {request.dictionary}")
@@ -248,7 +250,10 @@ def _count_binarised(request: Request, folder: Path, dictionary: Dictionary, tra
         if text is None:
             raise UserError(f"--data {folder}: {path} is not of fairseq's mmap format; give --text instead")
         tokens = np.memmap(text.prefix + ".bin", dtype=text.dtype, mode="r")
-        counts += np.bincount(tokens, minlength=len(dictionary))
+        found = np.bincount(tokens, minlength=len(dictionary))
+        if len(found) > len(dictionary):
+            raise UserError(f"--data {folder}: {path} has symbols that its dictionary lacks; {AGAIN}")
+        counts += found
     return Counter({dictionary.symbols[i]: int(counts[i]) for i in np.flatnonzero(counts)})
 
 
@@ -281,12 +286,6 @@ def _trim_weights(weights: Mapping[str, Tensor], kept: Tensor, rows: int) -> dic
         return tables[key]
 
     return {name: trimmed(name, value) for name, value in weights.items()}
-
-
-def _parameters(weights: Mapping[str, Tensor]) -> int:
-    """Numbers in all parameters; what several names share counts once, fairseq's version marks do not."""
-    parts = {value.data_ptr(): value.numel() for name, value in weights.items() if not is_bookkeeping(name)}
-    return sum(parts.values())
 
 
 def _save_dictionary(dictionary: Dictionary, kept: Tensor, path: Path) -> None:

@@ -18,7 +18,8 @@ from fairseq_vhm.report.texts import find_data, languages_of
 from fairseq_vhm.text.segment import MANIFEST_NAME
 
 TRIO, MANY = "cross_lingual_summarization", "many_to_many_summarization"
-SIGNATURE = 2000
+SIGNATURE = SYSTEM = 2000
+"""The longest of these; a system's name lists the pairs of languages that it was trained on."""
 ROOTED_PATH = re.compile(r"(?<![\w.-])[/~][\w.-]|\\")
 CHOSEN = ("criterion", "optimizer", "lr_scheduler")
 
@@ -65,14 +66,16 @@ class Facts:
 
     @property
     def latents(self) -> list[str]:
-        """``z_mt``, ``z_ms``, ``z_cls`` as far as the model has them."""
-        named = str(self.settings.get("latents") or "none").replace(" ", "").split(",")
-        return [f"z_{name}" for name in ("mt", "ms", "cls") if name in named]
+        """``z_mt``, ``z_ms``, ``z_cls`` as far as the model has them, then those of a plugin."""
+        named = _listed(self.settings.get("latents"))
+        known = [name for name in ("mt", "ms", "cls") if name in named]
+        further = [name for name in named if name not in known and name != "none"]
+        return [f"z_{name}" for name in known + further]
 
     @property
     def tasks(self) -> list[str]:
         """What was learned: ``cls``, ``mt``, ``ms``."""
-        return str(self.settings.get("tasks") or "").replace(" ", "").split(",")
+        return _listed(self.settings.get("tasks"))
 
     @property
     def papers(self) -> list[Paper]:
@@ -91,8 +94,10 @@ def gather(path: Path, scores: Sequence[Path], name: str | None, data: Path | No
     """
     checkpoint = _read(path)
     run = Run(last_part(path.stem), checkpoint=checkpoint)
-    system = check_label(base_name(run), f"{path}: its settings give the name")
+    system = check_label(base_name(run), f"{path}: its settings give the name", SYSTEM)
     row = ablation_row(run)
+    for latent in _listed(checkpoint.settings.get("latents")):
+        check_label(latent, "--latents")
     return Facts(
         check_label(name, "--name") if name is not None else system,
         system,
@@ -104,6 +109,11 @@ def gather(path: Path, scores: Sequence[Path], name: str | None, data: Path | No
         _differing(checkpoint),
         [_scores(one) for one in scores],
     )
+
+
+def _listed(names: object) -> list[str]:
+    """What a setting names, joined by commas."""
+    return [name for name in str(names or "").replace(" ", "").split(",") if name]
 
 
 def _differing(checkpoint: Checkpoint) -> dict[str, object]:

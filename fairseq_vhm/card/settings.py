@@ -24,6 +24,11 @@ def differing(checkpoint: Checkpoint) -> dict[str, object]:
     return found
 
 
+def in_force(name: str, checkpoint: Checkpoint) -> object:
+    """A setting's value, or its default where the checkpoint does not say it, as one of older form may."""
+    return checkpoint.settings.get(name, dict(_section_defaults(checkpoint)).get(name))
+
+
 def _of_model(checkpoint: Checkpoint) -> dict[str, object]:
     """The model's own settings that its architecture would not have set as they are."""
     settings = checkpoint.settings
@@ -43,11 +48,13 @@ def _of_model(checkpoint: Checkpoint) -> dict[str, object]:
 
 
 def _completed(arch: str, given: Mapping[str, object]) -> dict[str, object]:
-    """What an architecture makes of a model's settings."""
+    """What an architecture makes of a model's settings, and fairseq where it builds the model."""
     from fairseq.models import ARCH_CONFIG_REGISTRY
 
     args = argparse.Namespace(**given)
     ARCH_CONFIG_REGISTRY[arch](args)
+    if getattr(args, "share_all_embeddings", False):
+        args.share_decoder_input_output_embed = True
     return vars(args)
 
 

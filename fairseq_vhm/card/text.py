@@ -10,6 +10,7 @@ import fairseq_vhm
 from fairseq_vhm.card.facts import MANY, TRIO, Facts
 from fairseq_vhm.card.labels import escaped, without_folders
 from fairseq_vhm.card.papers import as_yaml
+from fairseq_vhm.card.settings import in_force
 from fairseq_vhm.language_codes import is_code
 from fairseq_vhm.report.runs import Scores
 from fairseq_vhm.report.systems import BASELINE
@@ -21,6 +22,7 @@ PRECISIONS = ("fp16", "bf16", "amp")
 PIPELINE = "summarization"
 REGION = re.compile(r"_(?=[A-Z])(?!XX)")
 HEADLINES = ("f", "value")
+LOCAL = ("z_mt", "z_ms")
 
 
 def card(facts: Facts, license_name: str | None = None) -> str:
@@ -90,10 +92,9 @@ def _latents(facts: Facts) -> str:
     if not facts.latents:
         return f"none (as {BASELINE})" if facts.system == BASELINE else "none"
     named = ", ".join(f"`{name}`" for name in facts.latents)
-    linked = "z_cls" in facts.latents and len(facts.latents) > 1
+    local = " and ".join(f"`{name}`" for name in facts.latents if name in LOCAL)
     how = ""
-    if linked:
-        local = " and ".join(f"`{name}`" for name in facts.latents if name != "z_cls")
+    if "z_cls" in facts.latents and local:
         cut = bool(facts.settings.get("no_hierarchy"))
         how = f"; `z_cls` {'does not depend' if cut else 'depends'} on {local}"
     return f"{named}, of {facts.settings.get('latent_dim')} dimensions each{how}"
@@ -170,17 +171,15 @@ def _table(scores: Scores) -> Table:
 
 def _usage(facts: Facts) -> Iterator[str]:
     yield "With fairseq_vhm installed and the prepared data at hand (their dictionary is the model's):"
-    yield from ("", "```bash", *_commands(facts), "```", "")
+    yield from ("", "```bash", *_commands(facts), "```")
     if facts.task == MANY:
-        yield "A line for `fairseq-interactive` begins with the language to write, such as `<2en>`."
+        yield "\nA line for `fairseq-interactive` begins with the language to write, such as `<2en>`."
     if facts.latents:
-        yield "Latents take the mean of their priors; `--latent-inference sample` draws them instead."
+        yield "\nLatents take the mean of their priors; `--latent-inference sample` draws them instead."
 
 
 def _commands(facts: Facts) -> Iterator[str]:
-    data, checkpoint = shlex.quote(facts.data.name), shlex.quote(facts.checkpoint.path.name)
-    if data.startswith("-"):
-        data = f"./{data}"
+    data, checkpoint = map(_here, (facts.data.name, facts.checkpoint.path.name))
     task = f"--task {facts.task}{_task_flags(facts)}"
     common = f"{data} --user-dir fairseq_vhm {task} \\\n    --path {checkpoint}"
     search = "--beam 4 --lenpen 0.6"
@@ -192,10 +191,15 @@ def _commands(facts: Facts) -> Iterator[str]:
     yield f"fairseq-interactive {common} {search}{cut} < documents.txt"
 
 
+def _here(name: str) -> str:
+    """A name as a word of the shell, and never taken for a flag."""
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
 def _task_flags(facts: Facts) -> str:
     """Flags without which the task would not find what the model was trained for."""
     flags = ""
-    if facts.task == TRIO and "cls" not in facts.tasks:
+    if facts.task == TRIO and facts.tasks and "cls" not in facts.tasks:
         flags += f" --eval-task {facts.tasks[0]}"
     given = [facts.settings.get(name) for name in ("source_lang", "target_lang")]
     if facts.task == TRIO and all(given):
@@ -204,7 +208,7 @@ def _task_flags(facts: Facts) -> str:
 
 
 def _limits(facts: Facts) -> Iterator[str]:
-    longest = facts.settings.get("max_source_positions")  # marks included
+    longest = in_force("max_source_positions", facts.checkpoint)  # marks included
     yield "- Nothing in training or decoding checks that a summary says what its document says."
     if isinstance(longest, int):
         yield f"- A document of more than {longest:,} tokens is cut there, in training and in decoding."

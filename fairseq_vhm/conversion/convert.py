@@ -4,20 +4,19 @@
 dictionary, so that DIR itself serves fairseq-interactive as DATA.
 """
 
-import os
 import shlex
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import torch
 from fairseq import options
 from fairseq.data import Dictionary
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fairseq_vhm.checkpoints import save
 from fairseq_vhm.conversion.parameters import convert_parameters, longest_texts
 from fairseq_vhm.conversion.released import SOURCE_TABLE, Released, read_vocabulary
 from fairseq_vhm.conversion.vocabulary import ReleasedVocabulary
@@ -177,9 +176,7 @@ def _write(
         ):
             dictionary.save(str(path))
         write_json(settings.out / REPORT, report)
-        part = settings.out / f"{CHECKPOINT}.part"
-        torch.save(untrained_state(arguments, weights), part)
-        os.replace(part, settings.out / CHECKPOINT)
+        save(untrained_state(arguments, weights), settings.out / CHECKPOINT)
     except OSError as error:
         raise UserError(f"--out {settings.out}: cannot be written to ({error.strerror})") from error
 

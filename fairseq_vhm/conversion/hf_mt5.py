@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from fairseq import options, tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from torch import Tensor
 
+from fairseq_vhm.checkpoints import save
 from fairseq_vhm.compat.checkpoints import read, settings_of
 from fairseq_vhm.conversion.convert import CHECKPOINT, untrained_state
 from fairseq_vhm.errors import UserError
@@ -74,11 +74,9 @@ def from_huggingface(folder: Path, data: Path, out: Path, task: str = DEFAULT_TA
     model = tasks.setup_task(convert_namespace_to_omegaconf(arguments).task).build_model(arguments)
     try:
         out.mkdir(parents=True)
-        part = out / f"{CHECKPOINT}.part"
-        torch.save(untrained_state(arguments, model.state_dict()), part)
-        os.replace(part, out / CHECKPOINT)
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written to ({error.strerror})") from error
+    save(untrained_state(arguments, model.state_dict()), out / CHECKPOINT)
     return {
         "folder": str(folder),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -108,8 +106,9 @@ def _of_type(config: dict, weights: Mapping[str, Tensor]) -> dict:
 
 
 def _tokenizer_files(given: Path | None, settings: Mapping) -> list[Path]:
-    folder = given or Path(settings.get("hf_model") or "")
-    files = [folder / name for name in TOKENIZER if (folder / name).is_file()] if folder.name else []
+    folder = given or settings.get("hf_model")
+    places = [Path(folder) / name for name in TOKENIZER] if folder else []
+    files = [path for path in places if path.is_file()]
     if given and not files:
         raise UserError(f"--tokenizer {given}: has none of {', '.join(TOKENIZER[:2])}")
     return files
@@ -137,5 +136,6 @@ def _write_folder(out: Path, config: dict, weights: dict[str, Tensor], files: li
             shutil.copyfile(path, part / path.name)
         os.replace(part, out)
     except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
         raise UserError(f"--out {out}: cannot be written to ({error.strerror})") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

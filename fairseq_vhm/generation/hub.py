@@ -44,9 +44,9 @@ def load(model_class: Any, folder: str, checkpoint_file: str, **settings: Any) -
 
 def _segmenter_of(data: str) -> "Segmenter | None":
     """The segmentation that ``vhm prepare`` noted in DATA, where it made it."""
-    from fairseq_vhm.text.segment import Segmenter
+    from fairseq_vhm.text.segment import MANIFEST_NAME, Segmenter
 
-    return Segmenter.load(data) if os.path.exists(os.path.join(data, "manifest.json")) else None
+    return Segmenter.load(data) if os.path.exists(os.path.join(data, MANIFEST_NAME)) else None
 
 
 class SummarizationHub(GeneratorHubInterface):

@@ -46,11 +46,13 @@ def register_latent(latent: Latent) -> None:
     """Add a latent that ``--latents`` knows.
 
     Raises:
-        ValueError: there is one of that name, or one that it feeds is not known.
+        ValueError: there is one of that name, the name is no identifier, or one that it feeds is not known.
     """
     unknown = [name for name in latent.feeds if name not in LATENTS]
     if latent.name in LATENTS or not latent.name.isidentifier() or unknown:
-        what = f"feeds '{unknown[0]}', which is unknown" if unknown else "needs a name that no latent has"
+        what = "needs an identifier that no latent has"
+        if unknown:
+            what = f"feeds '{unknown[0]}', which is unknown"
         raise ValueError(f"the latent '{latent.name}' {what}")
     names = list(LATENTS)
     place = min((names.index(name) for name in latent.feeds), default=len(names))

@@ -191,19 +191,42 @@ class VHMConfig(Settings):
 
     def check(self) -> None:
         """See :class:`Settings`."""
+        self._check_sizes()
+        self._check_hierarchy()
+        self._check_concerned()
+
+    def _check_sizes(self) -> None:
+        for name, least in (("latent_dim", 1), ("latent_mlp_layers", 1), ("latent_mlp_hidden", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"--{name.replace('_', '-')} must be at least {least}")
+        if self.decoder_norm_eps < 0:
+            raise UserError(f"--decoder-norm-eps {self.decoder_norm_eps}: give 0 or more")
+
+    def _check_hierarchy(self) -> None:
+        """Refuse links between latents, and projections of them, that ``--latents`` has no place for."""
         names = self.latent_names
-        several_on_cls = self.no_hierarchy or ("cls" not in names and len(names) > 1)
-        if self.no_hierarchy and ("cls" not in names or len(names) < 2):
+        linked = "cls" in names and len(names) > 1
+        if self.no_hierarchy and not linked:
             raise UserError(
                 f"--no-hierarchy cuts the links from z_mt, z_ms to z_cls, and --latents {self.latents} "
                 "has none: drop --no-hierarchy, or give --latents with cls and mt or ms"
             )
-        if self.latent_projection == "shared" and several_on_cls:
+        if self.latent_projection == "shared" and (self.no_hierarchy or (len(names) > 1 and not linked)):
             raise UserError(
                 "--latent-projection shared needs one latent in each decoder, but CLS joins several "
                 f"(--latents {self.latents}{', --no-hierarchy' * self.no_hierarchy}): "
                 "use --latent-projection states or task"
             )
+        no_parents = self.no_hierarchy or not linked
+        if self.cls_prior_locals == "prior" and no_parents and not self.released_code_compat:
+            raise UserError(
+                "--cls-prior-locals prior concerns z_mt, z_ms as parents of z_cls, which "
+                f"--latents {self.latents}{' --no-hierarchy' * self.no_hierarchy} leaves out: drop it"
+            )
+
+    def _check_concerned(self) -> None:
+        """Refuse flags of what the model has not."""
+        names = self.latent_names
         if self.cls_local_target == "summary" and not set(names) & {"mt", "ms"}:
             raise UserError(
                 f"--cls-local-target summary concerns z_mt and z_ms, which --latents {self.latents} "
@@ -211,12 +234,6 @@ class VHMConfig(Settings):
             )
         if self.no_target_gradient and not names:
             raise UserError("--no-target-gradient concerns posteriors, and --latents none has none: drop it")
-        no_parents = self.no_hierarchy or "cls" not in names or len(names) < 2
-        if self.cls_prior_locals == "prior" and no_parents and not self.released_code_compat:
-            raise UserError(
-                "--cls-prior-locals prior concerns z_mt, z_ms as parents of z_cls, which "
-                f"--latents {self.latents}{' --no-hierarchy' * self.no_hierarchy} leaves out: drop it"
-            )
         if self.init_allow and not self.init_from:
             raise UserError(f"--init-allow {self.init_allow} needs --init-from: the checkpoint to start from")
         if self.bag_of_words_weight < 0 or (self.bag_of_words_weight and not names):
@@ -224,9 +241,6 @@ class VHMConfig(Settings):
                 f"--bag-of-words-weight {self.bag_of_words_weight}: give 0 or more, and latents that predict "
                 f"the words (--latents {self.latents})"
             )
-        for name in ("latent_dim", "latent_mlp_layers"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} must be at least 1")
 
     @classmethod
     def add_args(cls, parser: argparse._ArgumentGroup) -> None:

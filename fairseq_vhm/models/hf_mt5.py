@@ -12,6 +12,7 @@ import json
 import os
 from argparse import Namespace
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from fairseq.models import (
 )
 from torch import Tensor, nn
 
-from fairseq_vhm.compat.arguments import LAST
 from fairseq_vhm.compat.checkpoints import read, settings_of
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.language_codes import language_code
@@ -40,7 +40,8 @@ from fairseq_vhm.models.hf_weights import (
     new_model,
     recompute_activations,
 )
-from fairseq_vhm.modules.token_loss import TokenLoss
+from fairseq_vhm.models.initialisation import resumed_file
+from fairseq_vhm.modules.token_loss import TokenLoss, decoded
 from fairseq_vhm.text.mt5 import read_config
 from fairseq_vhm.text.start_tokens import has_map, start_tokens, with_map
 
@@ -328,13 +329,9 @@ class HFMT5Model(FairseqEncoderDecoderModel):
         With ``token_loss``: the loss of ``target`` in place of its logits.  ``summary`` and ``latent_noise``
         are for models with latents, of which this has none.
         """
-        if token_loss is not None:
-            decoder_options["features_only"] = True
         encoder_out = self.encoder(src_tokens, src_lengths, task=task)
-        out, extra = self.decoder(prev_output_tokens, encoder_out, **decoder_options)
-        if token_loss is not None:
-            assert target is not None, "see the docstring"
-            out = token_loss(out, self.decoder.lm_head.weight, self.decoder.lm_head.bias, target)
+        decode = partial(self.decoder, prev_output_tokens, encoder_out, **decoder_options)
+        out, extra = decoded(decode, self.decoder.lm_head, token_loss, target)
         return out, extra | {"latents": LatentBundle(), "losses": {}}
 
 
@@ -347,9 +344,7 @@ def _check_run(args: Namespace) -> None:
 
 def _config_of_checkpoint(args: Namespace) -> str | None:
     """What the checkpoint that a run goes on from, or fine-tunes, says of its model; ``None`` without one."""
-    restore = getattr(args, "restore_file", LAST)
-    last = os.path.join(getattr(args, "save_dir", ""), LAST) if restore == LAST else restore
-    for path in (last, getattr(args, "finetune_from_model", None)):
+    for path in (resumed_file(args), getattr(args, "finetune_from_model", None)):
         if path and os.path.isfile(path):
             return settings_of(read(path)).get("hf_config")
     return None

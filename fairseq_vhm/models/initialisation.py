@@ -117,10 +117,15 @@ def initialise(model: nn.Module, args: Namespace, path: str, allowed: Sequence[s
     return report
 
 
+def resumed_file(args: Namespace) -> str:
+    """The checkpoint that a run goes on from, if it is there."""
+    restore = getattr(args, "restore_file", LAST)
+    return os.path.join(getattr(args, "save_dir", ""), LAST) if restore == LAST else restore
+
+
 def goes_on(args: Namespace) -> bool:
     """Whether this run resumes a checkpoint of its own, which holds everything."""
-    restore = getattr(args, "restore_file", LAST)
-    return os.path.exists(os.path.join(getattr(args, "save_dir", ""), LAST) if restore == LAST else restore)
+    return os.path.exists(resumed_file(args))
 
 
 def _under_our_names(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -162,7 +167,8 @@ def _compare_parameters(
     for name, value in own.items():
         if name in trained:
             part = _part(report, name, value, trained[name], new_symbols)
-            parts |= {} if part is None else {name: part}
+            if part is not None:
+                parts[name] = part
     filled = {own[name].data_ptr() for name in parts}
     for name in own:
         if name not in trained and not _is_bookkeeping(name) and own[name].data_ptr() not in filled:

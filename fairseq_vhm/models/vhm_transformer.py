@@ -26,7 +26,7 @@ from fairseq_vhm.modules.attention import kernel_for, use_sdpa
 from fairseq_vhm.modules.biases import add_output_bias, drop_biases
 from fairseq_vhm.modules.embedding import one_gradient, use_one_gradient
 from fairseq_vhm.modules.hierarchy import Noise
-from fairseq_vhm.modules.token_loss import TokenLoss
+from fairseq_vhm.modules.token_loss import TokenLoss, decoded
 from fairseq_vhm.names import TASKS
 
 BAG_OF_WORDS = "bag_of_words"
@@ -58,8 +58,7 @@ class VHMTransformerModel(TransformerModel):
         VHMConfig.fill(args)
         config = VHMConfig.of(args)
         share = config.share_encoder_decoder_embeddings
-        if share and task.source_dictionary != task.target_dictionary:
-            raise UserError("--share-encoder-decoder-embeddings requires a joined dictionary")
+        _check_tables(args, config, task.source_dictionary == task.target_dictionary)
         model = super().build_model(args, task)
         for decoder in model.decoders:
             if share:
@@ -80,8 +79,9 @@ class VHMTransformerModel(TransformerModel):
         """Start from ``--init-from``, unless the run resumes a checkpoint of its own.
 
         Raises:
-            UserError: the checkpoint does not fit.
+            UserError: the checkpoint does not fit, or a flag would change nothing.
         """
+        _check_changes_something(args)
         if args.init_from and not goes_on(args):
             allowed = [pattern.strip() for pattern in args.init_allow.split(",") if pattern.strip()]
             initialise(self, args, args.init_from, allowed).log()
@@ -236,13 +236,9 @@ class VHMTransformerModel(TransformerModel):
         token_loss: TokenLoss | None,
         **options: Any,
     ) -> Any:
-        if token_loss is not None:
-            options["features_only"] = True
-        out, extra = self.decoder(prev_output_tokens, encoder_out=encoder_out, **options)
-        if token_loss is not None:
-            assert target is not None, "what the loss is of"
-            layer = self.decoder_of(encoder_out["task"][0]).output_projection
-            out = token_loss(out, layer.weight, layer.bias, target)
+        decode = partial(self.decoder, prev_output_tokens, encoder_out=encoder_out, **options)
+        layer = self.decoder_of(encoder_out["task"][0]).output_projection
+        out, extra = decoded(decode, layer, token_loss, target)
         extra["latents"] = encoder_out["bundle"]
         extra["losses"] = encoder_out.get("losses", {})
         if self.bag_of_words_weight and target is not None and encoder_out["latent"]:
@@ -253,3 +249,53 @@ class VHMTransformerModel(TransformerModel):
         decoder = self.decoder_of(encoder_out["task"][0])
         nll = decoder.predict_words(encoder_out, target, self.encoder.special_tokens)
         return ExtraLoss(nll, self.bag_of_words_weight)
+
+
+def _check_tables(args: Namespace, config: VHMConfig, joined: bool) -> None:
+    """Refuse tables of embeddings and an output layer that cannot be what the flags say.
+
+    Args:
+        joined: whether source and target have one dictionary.
+
+    Raises:
+        UserError: names the flags and the remedy.
+    """
+    widths = args.encoder_embed_dim, args.decoder_embed_dim
+    if config.share_encoder_decoder_embeddings and not joined:
+        raise UserError(
+            "source and target have two dictionaries, and --share-encoder-decoder-embeddings (the default) "
+            "has one table for both: give --no-share-encoder-decoder-embeddings, or prepare DATA with one"
+        )
+    if config.share_encoder_decoder_embeddings and widths[0] != widths[1]:
+        raise UserError(
+            f"--encoder-embed-dim {widths[0]} and --decoder-embed-dim {widths[1]} differ, and "
+            "--share-encoder-decoder-embeddings (the default) has one table for both: give one width, or "
+            "--no-share-encoder-decoder-embeddings"
+        )
+    if args.adaptive_softmax_cutoff is not None and config.biases == "paper":
+        raise UserError(
+            "--adaptive-softmax-cutoff has no place for the output bias of --biases paper (the default): "
+            "give --biases fairseq"
+        )
+    if args.adaptive_softmax_cutoff is not None and config.bag_of_words_weight:
+        raise UserError(
+            "--bag-of-words-weight reads the output layer, which --adaptive-softmax-cutoff splits: drop one"
+        )
+
+
+def _check_changes_something(args: Namespace) -> None:
+    """Refuse, where a run begins, flags that another one takes the effect from; old checkpoints have them.
+
+    Raises:
+        UserError: names both flags.
+    """
+    one_table = args.share_encoder_decoder_embeddings and not args.share_all_embeddings
+    if one_table and args.share_decoder_input_output_embed:
+        raise UserError(
+            "--share-decoder-input-output-embed changes nothing beside --share-encoder-decoder-embeddings "
+            "(the default): give --share-all-embeddings for one table and output layer, or drop it"
+        )
+    if args.init_from and getattr(args, "finetune_from_model", None):
+        raise UserError(
+            "--init-from and --finetune-from-model each say where the weights start: drop one of them"
+        )

@@ -94,10 +94,11 @@ class ScaledDotProductAttention(MultiheadAttention):
 
     def _follow(self, beams: Beams, incremental_state: dict) -> None:
         """Let the cache hold the sentences that there are."""
+        if beams.move is None:
+            return
         cache = self._get_input_buffer(incremental_state)
-        move = beams.move
-        for name, kept in cache.items() if move else ():
-            cache[name] = kept if kept is None or move is None else move.of_source(kept)
+        for name, kept in cache.items():
+            cache[name] = None if kept is None else beams.move.of_source(kept)
 
     def _of_source(
         self, states: Tensor, padding: Tensor | None, incremental_state: dict | None

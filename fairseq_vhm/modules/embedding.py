@@ -32,15 +32,14 @@ def one_gradient(*tables: nn.Module) -> Iterator[None]:
     """In it each of the tables that is an :class:`Embedding` on a CPU, and learns, gets one gradient."""
     chosen = {table for table in tables if isinstance(table, Embedding)}
     chosen = {table for table in chosen if table.weight.device.type == "cpu" and table.weight.requires_grad}
-    for table in chosen:
-        table.gathering = _Gathering(table)
+    gatherings = {table: _Gathering(table) for table in chosen}
+    for table, gathering in gatherings.items():
+        table.gathering = gathering
     try:
         yield
-    finally:
-        for table in chosen:
-            if table.gathering is not None:
-                table.gathering.handle = None
-                table.gathering = None  # the graph keeps what it needs
+    finally:  # the graph keeps what it needs
+        for table, gathering in gatherings.items():
+            table.gathering = gathering.handle = None
 
 
 def use_one_gradient(model: nn.Module) -> None:
@@ -67,9 +66,10 @@ class _Gathering:
             self.gradient = torch.zeros_like(self.weight)
         self.gradient.index_add_(0, tokens.flatten(), gradient.flatten(0, -2).to(self.gradient))
 
-    def finished(self) -> Tensor | None:
+    def finished(self) -> Tensor:
         gradient, self.gradient = self.gradient, None
-        if gradient is not None and self.padding is not None:
+        assert gradient is not None, "the handle has a gradient where a lookup has one"
+        if self.padding is not None:
             gradient[self.padding] = 0
         return gradient
 

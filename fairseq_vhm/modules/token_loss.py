@@ -14,11 +14,12 @@ pass over the logits: with the output layer W, b, sum_v l_v = x . sum_v W_v + su
 max_v l_v - log max_v softmax(l)_v, which loses nothing however improbable y is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 HALF_PRECISION_SCALE = {torch.float16: 2.0**10}
 """Gradients of logits are multiplied by it, lest probabilities near 1 / V vanish in float16."""
@@ -63,10 +64,12 @@ class TokenLoss:
         states = features[:, self.ignored_prefix :].flatten(0, 1)
         target = target[:, self.ignored_prefix :].flatten()
         counted = target != self.padding
-        if device == "cpu":  # elsewhere the choice would wait for the device
+        if device == "cpu":  # pragma: no branch  (on CUDA the choice would wait for the device)
             states, target, counted = states[counted], target[counted], counted[counted]
+        learns = torch.is_grad_enabled()  # within the function it never is
+        settings = self.smoothing, self.chunk, learns
         with torch.autocast(device, enabled=False):
-            sums = _ChunkedLoss.apply(states, weight, bias, target, counted, self.smoothing, self.chunk)
+            sums = _ChunkedLoss.apply(states, weight, bias, target, counted, *settings)
         return Summed(*sums)
 
     def by_sentence(self, features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> Summed:
@@ -77,8 +80,27 @@ class TokenLoss:
         return Summed(*(torch.stack(of_all) for of_all in zip(*sums, strict=True)))
 
 
+def decoded(
+    decode: Callable[..., Any], layer: nn.Linear, token_loss: TokenLoss | None, target: Tensor | None
+) -> Any:
+    """A decoder's logits or, with ``token_loss``, the loss of ``target`` (B x T) in their place.
+
+    Args:
+        decode: a decoder of fairseq's, with its input; ``features_only`` asks it for states.
+        layer: its output layer.
+
+    Returns:
+        Logits (B x T x V) or :class:`Summed`, and the decoder's extra outputs.
+    """
+    if token_loss is None:
+        return decode()
+    assert target is not None, "what the loss is of"
+    states, extra = decode(features_only=True)
+    return token_loss(states, layer.weight, layer.bias, target), extra
+
+
 class _ChunkedLoss(torch.autograd.Function):
-    """See the module; ``counted`` (N) says which of the N tokens count."""
+    """See the module; ``counted`` (N) says which of the N tokens count, ``learns`` whether gradients do."""
 
     @staticmethod
     def forward(
@@ -90,10 +112,11 @@ class _ChunkedLoss(torch.autograd.Function):
         counted: Tensor,
         smoothing: float,
         chunk: int,
+        learns: bool,
     ) -> tuple[Tensor, Tensor]:
         ctx.needed, ctx.kind = ctx.needs_input_grad[:3], states.dtype
         layer = _OutputLayer(weight, bias, smoothing)
-        gradients = _Gradients(states, layer) if any(ctx.needed) else None
+        gradients = _Gradients(states, layer) if learns and any(ctx.needed) else None
         sums = states.new_zeros(2, dtype=layer.exact)
         for start in range(0, len(states), chunk):
             part = slice(start, start + chunk)
@@ -115,7 +138,7 @@ class _ChunkedLoss(torch.autograd.Function):
         if of_loss.device.type != "cpu" or of_loss != 1:  # elsewhere the comparison would wait for the device
             gradients = [gradient.mul_(of_loss) for gradient in gradients]
         needed = zip(gradients, ctx.needed, strict=True)
-        return *(gradient.to(ctx.kind) if need else None for gradient, need in needed), *[None] * 4
+        return *(gradient.to(ctx.kind) if need else None for gradient, need in needed), *[None] * 5
 
 
 class _OutputLayer:

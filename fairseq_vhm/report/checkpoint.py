@@ -28,8 +28,9 @@ IRRELEVANT = SEEDS | {
 """Settings in which two runs of one configuration may differ."""
 
 REFERENCE = re.compile(r"\$\{(\w+)\.(\w+)\}")
-BUFFER = re.compile(r"(^|\.)(version|_float_tensor)$")
-TIED = re.compile(r"(embed_tokens|output_projection)\.weight$")
+BUFFER = re.compile(r"(^|\.)(version|_float_tensor|pretraining_symbols|lexicon\.(words|probability))$")
+"""What a checkpoint holds beside parameters; the lexicon is ``ats_transformer``'s."""
+TIED = re.compile(r"(embed_tokens|output_projection|lm_head)\.weight$")
 
 
 @dataclass(frozen=True)

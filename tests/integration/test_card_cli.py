@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from functools import partial
@@ -11,6 +12,8 @@ import pytest
 import torch
 import yaml
 from commands import PLUGIN, SHORT_RUN, read
+from fairseq import checkpoint_utils
+from golden.golden import FORMS, HERE, data_of
 from reports import write_checkpoint, write_scores
 
 from fairseq_vhm.cli import main
@@ -75,6 +78,10 @@ def vhm_card(monkeypatch, capsys):
     return run
 
 
+def block_of(body: str, kind: str = "yaml") -> str:
+    return re.search(rf"```{kind}\n(.*?)```", body, re.DOTALL)[1]
+
+
 @pytest.fixture
 def refusal(vhm_card):
     return partial(vhm_card, fails=True)
@@ -119,8 +126,7 @@ def test_scores_and_signatures_are_those_of_the_file(made):
 
 def test_settings_are_those_given_in_training(made, trained):
     _, body = parts(made[0])
-    block = re.search(r"```yaml\n(.*?)```", body, re.DOTALL)[1]
-    assert yaml.safe_load(block) == made[1]["settings"]
+    assert yaml.safe_load(block_of(body)) == made[1]["settings"]
     assert made[1]["settings"] == {
         "encoder_embed_dim": 32,
         "label_smoothing": 0.1,
@@ -157,7 +163,7 @@ def test_the_commands_of_the_card_decode(made, trained, toy_data, forked, tmp_pa
     (tmp_path / "DATA").symlink_to(toy_data)
     plugin = PLUGIN[1]
     (tmp_path / plugin).symlink_to(many.__file__.rpartition("/tests/")[0] + f"/{plugin}")
-    block = re.search(r"```bash\n(.*?)```", parts(made[0])[1], re.DOTALL)[1]
+    block = block_of(parts(made[0])[1], "bash")
     generate, interactive = block.replace("\\\n", " ").splitlines()
     for line, source in ((generate, None), (interactive, "en1 en2\n")):
         command, *arguments = re.split(r" [<>] ", line)[0].split()
@@ -174,6 +180,76 @@ def test_an_ablation_is_named_and_paths_are_cut(vhm_card, small, tmp_path):
     assert "someone" not in body and "corpora" not in body
     assert "Its languages are not known here." in body and "None were given." in body
     assert "none is recorded" in body
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_old_checkpoint_of_every_form_has_a_card_with_its_models_parameters(vhm_card, tmp_path, form):
+    """The lexicon of ATS is in the checkpoint and is none of them."""
+    overrides = {"data": str(data_of(form))}
+    (model,), *_ = checkpoint_utils.load_model_ensemble_and_task([str(HERE / f"{form}.pt")], overrides)
+    vhm_card(HERE / f"{form}.pt", "--data", data_of(form), "--out", tmp_path)
+    front, body = parts(tmp_path)
+    counted = sum(parameter.numel() for parameter in model.parameters())
+    assert f", {counted:,} parameters\n" in body and "- updates: 3\n- seed: 7\n" in body
+    assert front["language"] == ["en", "zh"] and ("vhm" in front["tags"]) == bool(model.latent_sizes)
+    settings = yaml.safe_load(block_of(body))
+    assert settings["max_update"] == 3 and settings["lr"] == [0.01] and settings["dropout"] == 0
+
+
+def test_settings_in_fairseqs_older_form_make_the_card_of_the_newer(vhm_card, tmp_path):
+    cards = []
+    for form in ("vhm_transformer", "args_namespace"):
+        vhm_card(HERE / f"{form}.pt", "--data", data_of(form), "--out", tmp_path / form)
+        cards.append((tmp_path / form / "README.md").read_text(encoding="utf-8").replace(f"{form}.pt", "X"))
+    assert cards[0] == cards[1]
+
+
+def test_a_card_of_mbart_names_only_settings_that_were_given(vhm_card, small, tmp_path):
+    """fairseq shares the output layer wherever it shares all embeddings."""
+    vhm_card(small(arch="vhm_mbart_large", share_decoder_input_output_embed=True, init_from="a/model.pt"))
+    _, body = parts(tmp_path / "run")
+    assert "system: VHM + mBART\n" in body
+    settings = yaml.safe_load(block_of(body))
+    assert settings["init_from"] == "model.pt" and "share_decoder_input_output_embed" not in settings
+
+
+def test_a_card_says_how_the_run_and_its_latents_were(vhm_card, small, tmp_path):
+    """In 16 bits; with a latent of a plugin's that z_cls is not said to depend on; evaluated on MT."""
+    given = {"latents": "topic,cls", "tasks": "mt,ms", "source_lang": "en", "target_lang": "zh"}
+    checkpoint = small(**given, fp16=True, data="-x y/").rename(tmp_path / "run" / "-best.pt")
+    vhm_card(checkpoint, "--out", tmp_path / "card")
+    _, body = parts(tmp_path / "card")
+    assert "- latents: `z_cls`, `z_topic`, of 8 dimensions each\n" in body
+    assert "- precision: fp16\n" in body
+    generate = shlex.split(block_of(body, "bash").splitlines()[0].removesuffix("\\"))
+    assert generate[:2] == ["fairseq-generate", "./-x y"]
+    assert generate[-6:] == ["--eval-task", "mt", "--source-lang", "en", "--target-lang", "zh"]
+    assert "--path ./-best.pt" in body
+
+
+def test_a_model_of_many_languages_whose_data_are_gone_has_a_card(vhm_card, small, tmp_path):
+    """However many pairs it was trained on, which its name lists."""
+    pairs = ",".join(f"{source}-{target}" for source in ("en", "fr", "zh") for target in many.LANGUAGES * 5)
+    checkpoint = small(latents="none", language_sampling="multistage", pairs=pairs)
+    state = read(checkpoint)
+    state["cfg"]["task"]["_name"] = "many_to_many_summarization"
+    torch.save(state, checkpoint)
+    vhm_card(checkpoint, "--name", "CrossSum")
+    _, body = parts(tmp_path / "run")
+    assert body.strip().startswith("# CrossSum\n") and len(pairs) > 120 and f" {pairs}, multistage\n" in body
+    assert "Its languages are not known here." in body
+
+
+def test_a_checkpoint_that_kept_next_to_no_settings_has_a_card(vhm_card, small, tmp_path):
+    checkpoint = small(encoder_layers=[1, {"/srv/a": "/srv/b"}], max_source_positions=None)
+    state = read(checkpoint)
+    state["cfg"] = {name: state["cfg"][name] for name in ("model", "task")}
+    del state["cfg"]["task"]["tasks"], state["cfg"]["model"].tasks, state["cfg"]["model"].seed
+    torch.save(state, checkpoint)
+    vhm_card(checkpoint)
+    _, body = parts(tmp_path / "run")
+    assert not any(said in body for said in ("--eval-task", "(learned: ", "Criterion", "seed", "is cut"))
+    assert 'encoder_layers: [1, {"a": "b"}]\n' in body
 
 
 def test_the_manifest_says_pairs_and_segmentation(vhm_card, small, tmp_path):
@@ -323,8 +399,15 @@ def test_scores_of_several_files_and_pairs_stay_apart(vhm_card, small, tmp_path)
     assert names == ["DATA (scores.mean.json)", "DATA (scores.draws.json)", "DATA en-zh"]
 
 
+def test_an_architecture_of_another_version_is_refused(refusal, small, tmp_path):
+    assert "'vhm_of_old' is unknown" in refusal(small(arch="vhm_of_old"), "--out", tmp_path / "card")
+
+
 def test_a_destination_that_cannot_be_is_refused(refusal, small, tmp_path):
     checkpoint = small()
+    assert "control characters" in refusal(checkpoint, "--out", tmp_path / "a\nb")
+    (tmp_path / "has" / "README.md").mkdir(parents=True)
+    assert "README.md: is a folder" in refusal(checkpoint, "--out", tmp_path / "has", "--overwrite")
     assert "--out" in refusal(checkpoint, "--out", checkpoint)
     assert "create it first" in refusal(checkpoint, "--out", tmp_path / "a" / "b")
     assert "--data" in refusal(checkpoint, "--data", tmp_path / "absent")

@@ -54,6 +54,7 @@ def test_missing_perl_is_told_and_no_failure(run, tmp_path):
         ("2.6.0", "ok"),
         ("2.13.0+cpu", "ok"),
         ("2.13.1.dev3", "ok"),
+        ("2.13.0+", "ok"),
         ("2.5.1", "missing"),
         ("2.14.0+cu130", "missing"),
     ],
@@ -71,3 +72,34 @@ def test_optional_groups_are_never_a_failure():
     ]
     assert doctor.healthy(checks)
     assert not doctor.healthy([*checks, doctor.Check("b", "missing", "none")])
+
+
+def test_a_package_that_is_not_there_is_missing_with_the_command_that_installs_it():
+    check = doctor.check_package("no_such_package", ">=1")
+    assert (check.state, check.remedy) == ("missing", "pip install 'no_such_package>=1'")
+    assert "No module named 'no_such_package'" in check.detail
+
+
+def test_a_name_that_the_plugin_does_not_register_is_a_missing_part(monkeypatch):
+    assert doctor.check_registrations().state == "ok"
+    monkeypatch.setitem(doctor.REGISTERED, "task", "of_another_version")
+    check = doctor.check_registrations()
+    assert (check.state, check.detail) == ("missing", "not registered: of_another_version")
+
+
+@pytest.mark.parametrize(
+    ("requirement", "extra", "state", "lacking"),
+    [
+        ("numpy", "", "ok", ""),
+        ("numpy<1", "", "missing", "no numpy<1"),
+        ("no-such-package>=2", "", "missing", "no no-such-package>=2"),
+        ('no-such-package; extra == "x"', "x", "absent", "no no-such-package"),
+        ('no-such-package; extra == "x"', "", "ok", ""),
+        ('no-such-package; extra == "x" and python_version < "3"', "x", "ok", ""),
+    ],
+)
+def test_a_requirement_counts_for_its_own_group_where_it_is_concerned(requirement, extra, state, lacking):
+    check = doctor._group("packages", [requirement], extra)
+    assert check.state == state and check.detail.startswith(lacking)
+    wanted = "fairseq-vhm[x]" if extra else "fairseq-vhm"
+    assert check.remedy == (f"pip install '{wanted}'" if lacking else "")

@@ -9,6 +9,10 @@ from fairseq_vhm.conversion.convert import Conversion, convert
 CLOSE = {"rel": 0, "abs": 1e-5}
 
 
+def test_every_old_checkpoint_is_asked_for_what_it_computes():
+    assert {path.stem for path in HERE.glob("*.pt")} == {*FORMS, "released"}
+
+
 @pytest.mark.parametrize("form", [*FORMS, "released"])
 def test_an_old_checkpoint_is_read_with_weights_only(form):
     state = torch.load(HERE / f"{form}.pt", map_location="cpu", weights_only=True)

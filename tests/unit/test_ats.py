@@ -27,9 +27,14 @@ TRANSLATIONS = {
 }
 
 
-def make_ats(strategy="adaptive", translations=TRANSLATIONS, seed=1, **flags) -> ATSTransformerModel:
-    args = argparse.Namespace(**{**SMALL, "translation_strategy": strategy, **flags})
+def arguments(**flags) -> argparse.Namespace:
+    args = argparse.Namespace(**{**SMALL, **flags})
     ats_transformer(args)
+    return args
+
+
+def make_ats(strategy="adaptive", translations=TRANSLATIONS, seed=1, **flags) -> ATSTransformerModel:
+    args = arguments(translation_strategy=strategy, **flags)
     torch.manual_seed(seed)
     task = SimpleNamespace(source_dictionary=DICTIONARY, target_dictionary=DICTIONARY)
     model = ATSTransformerModel.build_model(args, task)
@@ -365,7 +370,7 @@ def test_a_checkpoint_brings_its_lexicon_and_another_one_is_refused(tmp_path):
     )
     for other, accepted in ((path, True), (lexicon_file(tmp_path / "..", "w1\tw2\t1"), False)):
         resumed = make_ats(seed=3)
-        resumed.warm_start(argparse.Namespace(lexicon=other, init_from=""))
+        resumed.warm_start(arguments(lexicon=other))
         if accepted:
             resumed.load_state_dict(trained.state_dict())
         else:
@@ -375,4 +380,4 @@ def test_a_checkpoint_brings_its_lexicon_and_another_one_is_refused(tmp_path):
 
 def test_training_without_a_lexicon_is_refused(tmp_path):
     with pytest.raises(UserError, match="needs --lexicon FILE"):
-        make_ats().warm_start(argparse.Namespace(lexicon="", init_from="", save_dir=str(tmp_path)))
+        make_ats().warm_start(arguments(lexicon="", save_dir=str(tmp_path)))

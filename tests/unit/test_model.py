@@ -1,12 +1,16 @@
 """The latents in the model: what depends on what, and what must not depend on anything."""
 
 import copy
+from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny import make_batch, make_dictionary, make_model
+from tiny import SMALL, make_batch, make_dictionary, make_model
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.models import VHMTransformerModel
+from fairseq_vhm.models.architectures import vhm_transformer
 
 DICTIONARY = make_dictionary()
 PAD = DICTIONARY.pad()
@@ -338,12 +342,66 @@ def test_the_three_tasks_together_train_every_parameter(flags):
         ({"no_hierarchy": True, "latent_projection": "shared"}, "--latent-projection"),
         ({"latents": "cls", "cls_local_target": "summary"}, "--cls-local-target"),
         ({"latents": "cls", "cls_prior_locals": "prior"}, "--cls-prior-locals"),
-        ({"latent_dim": 0}, "--latent-dim"),
+        ({"latents": "none", "no_target_gradient": True}, "--no-target-gradient concerns posteriors"),
+        ({"latent_dim": 0}, "--latent-dim must be at least 1"),
+        ({"latent_mlp_hidden": -1}, "--latent-mlp-hidden must be at least 0"),
+        ({"decoder_norm_eps": -1e-5}, "--decoder-norm-eps -1e-05"),
+        ({"decoder_embed_dim": 32}, "--encoder-embed-dim 16 and --decoder-embed-dim 32 differ"),
+        ({"adaptive_softmax_cutoff": "10,20"}, "give --biases fairseq"),
+        (
+            {"adaptive_softmax_cutoff": "10,20", "biases": "fairseq", "bag_of_words_weight": 1.0},
+            "--bag-of-words-weight reads the output layer",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_together_are_refused_by_name(flags, named):
     with pytest.raises(UserError, match=named):
         make_model(DICTIONARY, **flags)
+
+
+def test_tables_apart_may_differ_in_width_and_in_their_dictionaries():
+    """Each flag that a refusal names as its remedy is one."""
+    other = make_dictionary(["w1", "w2"])
+    task = SimpleNamespace(source_dictionary=DICTIONARY, target_dictionary=other)
+    args = Namespace(**SMALL, share_encoder_decoder_embeddings=True)
+    vhm_transformer(args)
+    with pytest.raises(UserError, match="--no-share-encoder-decoder-embeddings"):
+        VHMTransformerModel.build_model(args, task)
+    args = Namespace(**SMALL, share_encoder_decoder_embeddings=False, decoder_embed_dim=32)
+    vhm_transformer(args)
+    model = VHMTransformerModel.build_model(args, task)
+    batch = make_batch(DICTIONARY)["net_input"]
+    logits, _ = model(**{**batch, "prev_output_tokens": torch.tensor([[2, 4], [2, 5], [2, 4]])})
+    assert logits.shape == (3, 2, len(other))
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ({"share_decoder_input_output_embed": True}, "give --share-all-embeddings"),
+        ({"init_from": "a.pt", "finetune_from_model": "b.pt"}, "--init-from and --finetune-from-model"),
+    ],
+)
+def test_a_run_does_not_begin_with_a_flag_that_would_change_nothing(flags, named):
+    """The model itself is built: a checkpoint that was trained so is still one."""
+    model = make_model(DICTIONARY, **flags)
+    args = Namespace(**SMALL, **flags)
+    vhm_transformer(args)
+    with pytest.raises(UserError, match=named):
+        model.warm_start(args)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_the_output_layer_is_the_embeddings_where_a_run_may_ask_for_it(share):
+    flags = {
+        "share_all_embeddings" if share else "share_decoder_input_output_embed": True,
+        "share_encoder_decoder_embeddings": share,
+    }
+    model = make_model(DICTIONARY, **flags)
+    args = Namespace(**SMALL, **flags)
+    vhm_transformer(args)
+    model.warm_start(args)
+    assert model.decoder.output_projection.weight is model.decoder.embed_tokens.weight
 
 
 def test_own_flags_win_over_the_released_preset():

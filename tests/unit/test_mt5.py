@@ -191,6 +191,15 @@ def test_reordered_beams_continue_the_prefixes_they_were_told_to(ours, dictionar
             torch.testing.assert_close(step, whole[:, -1:], **CLOSE)
 
 
+def test_a_reordering_before_the_first_step_is_one_of_sources_alone(ours, dictionary):
+    order, previous = torch.tensor([2, 0]), prefixes(dictionary, rows=2)
+    with torch.no_grad():
+        encoded, state = ours.encoder(batch(dictionary)), {}
+        ours.decoder.reorder_incremental_state_scripting(state, order)
+        found = ours.decoder(previous, ours.encoder.reorder_encoder_out(encoded, order), state)[0]
+    assert torch.equal(found, logits_of(ours, dictionary, batch(dictionary)[order], previous))
+
+
 # ---- beam search -------------------------------------------------------------------------------
 
 
@@ -353,6 +362,19 @@ def test_a_checkpoint_s_settings_and_weights_are_enough(ours, dictionary):
     assert again.start_tokens == ours.start_tokens
 
 
+def test_one_table_from_scratch_is_one_table_in_the_checkpoint_s_model(folder, dictionary, tmp_path):
+    config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = build(tmp_path, dictionary, hf_random_init=True)
+    again = build("/nowhere", dictionary, hf_config=model.args.hf_config)
+    again.load_state_dict(model.state_dict())
+    for one in (model, again):
+        assert one.decoder.lm_head.weight is one.encoder.stack.embed_tokens.weight
+    sources, previous = batch(dictionary), prefixes(dictionary)
+    found, expected = (logits_of(one, dictionary, sources, previous) for one in (again, model))
+    assert torch.equal(found, expected)
+
+
 # ---- refusals ----------------------------------------------------------------------------------
 
 
@@ -369,6 +391,13 @@ def test_a_checkpoint_s_settings_and_weights_are_enough(ours, dictionary):
 def test_what_cannot_work_is_refused_before_training(folder, dictionary, flags, message):
     with pytest.raises(UserError, match=message):
         build(folder, dictionary, **flags)
+
+
+def test_attention_is_refused_before_decoding(folder, dictionary):
+    model = build(folder, dictionary)
+    asked = SimpleNamespace(generation=SimpleNamespace(print_alignment="hard", no_beamable_mm=False))
+    with pytest.raises(UserError, match="--print-alignment: hf_mt5 hands out no attention"):
+        model.prepare_for_inference_(asked)
 
 
 def test_half_precision_is_refused_wherever_it_is_asked_for(ours):

@@ -57,11 +57,21 @@ def test_without_the_choice_of_tokens_that_other_devices_go_without_it_is_the_sa
     tensors, target = make()
     rows = tensors[0].flatten(0, 1), *tensors[1:]
     target = target.flatten()
-    loss, nll = _ChunkedLoss.apply(*rows, target, target != PAD, 0.1, 4)
+    loss, nll = _ChunkedLoss.apply(*rows, target, target != PAD, 0.1, 4, True)
     expected = of_fairseq((rows[0].unsqueeze(0), *rows[1:]), target.unsqueeze(0), 0.1)
     torch.testing.assert_close((loss, nll), tuple(expected))
     for mine, theirs in zip(gradients(loss, rows), gradients(expected[0], rows), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+def test_on_other_devices_nothing_waits_for_what_the_tensors_hold():
+    """Tensors that hold nothing stand in for those of a device that would have to be waited for."""
+    tensors = [tensor.detach().to("meta").requires_grad_() for tensor in make()[0]]
+    tensors[0] = tensors[0].flatten(0, 1)
+    target = torch.zeros(15, dtype=torch.long, device="meta")
+    loss, nll = _ChunkedLoss.apply(*tensors, target, target != PAD, 0.1, 4, True)
+    assert loss.shape == nll.shape == ()
+    assert [one.shape for one in gradients(2 * loss, tensors)] == [one.shape for one in tensors]
 
 
 def test_an_output_layer_without_bias():
@@ -110,12 +120,16 @@ def test_a_batch_of_padding_alone_costs_nothing():
     assert not any(gradient.any() for gradient in gradients(loss, tensors))
 
 
-def test_without_gradients_none_are_taken():
+@pytest.mark.parametrize("learns", [True, False])
+def test_gradients_are_taken_where_something_learns_and_nowhere_else(learns):
+    """In validation the parameters want gradients too, but nobody asks for them."""
     tensors, target = make()
-    with torch.no_grad():
+    with torch.set_grad_enabled(learns), torch.profiler.profile() as profiled:
         loss, nll = TokenLoss(0.1, PAD, 4)(*tensors, target)
-    assert not loss.requires_grad
+    assert loss.requires_grad == learns
     torch.testing.assert_close((loss, nll), tuple(of_fairseq(tensors, target, 0.1)))
+    operations = {event.name for event in profiled.events()}
+    assert "aten::softmax" in operations and ("aten::scatter_add_" in operations) == learns
 
 
 def elbo(**settings) -> ElboCriterion:

@@ -1,11 +1,14 @@
 """vhm trim: what stays, that scores and segmentation stay with it, and what is refused."""
 
 import json
+import shutil
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import mbart
+import numpy as np
 import pytest
 import sentencepiece
 import tiny
@@ -239,11 +242,15 @@ def test_an_own_checkpoint_keeps_its_tags_and_scores(tmp_path, sharing):
     torch.save({"model": model.state_dict(), "args": args}, tmp_path / "model.pt")
     text = write(tmp_path / "text", ["w3 w7 w9", "w20 w7"])
     out = tmp_path / "out"
-    trim(Request(tmp_path / "model.pt", tmp_path / "dict.txt", out, texts=(text,), keep_characters=False))
+    files = (tmp_path / "model.pt", tmp_path / "dict.txt", out)
+    figures = trim(Request(*files, texts=(text,), keep_characters=False))
     small = tiny.make_dictionary(["w3", "w7", "w9", "w20"])
     assert Dictionary.load(str(out / "dict.txt")).symbols == small.symbols[:-3]
     again = tiny.make_model(small, seed=2, **sharing).eval()
     again.load_state_dict(read(out / "model.pt")["model"])
+    counts = [sum(parameter.numel() for parameter in net.parameters()) for net in (model, again)]
+    assert [figures.before.parameters, figures.after.parameters] == counts
+    assert [row[0] for row in figures.table().rows[:2]] == ["symbols", "parameters"]  # and no pieces
     logits = []
     for net, symbols in ((model, dictionary), (again, small)):
         source = symbols.encode_line("<cls> w3 w20 w7", add_if_not_exist=False).long().unsqueeze(0)
@@ -251,6 +258,16 @@ def test_an_own_checkpoint_keeps_its_tags_and_scores(tmp_path, sharing):
         logits.append(net(source, torch.tensor([5]), target)[0])
     rows = [dictionary.index(symbol) for symbol in small.symbols]
     torch.testing.assert_close(logits[1], logits[0][..., rows])
+
+
+def test_tables_that_a_gpu_s_checkpoint_has_for_each_name_count_once(published, trimmed, corpora, tmp_path):
+    """fairseq copies a model from a GPU name by name; mbart.cc25 was saved so."""
+    state = read(published.checkpoint)
+    state["model"] = {name: value.clone() for name, value in state["model"].items()}
+    torch.save(state, tmp_path / "model.pt")
+    asked = request(published, corpora, tmp_path / "out", checkpoint=tmp_path / "model.pt")
+    figures = trim(replace(asked, keep_characters=False))
+    assert figures.as_json() == json.loads((trimmed / "trim.json").read_text())
 
 
 def test_languages_that_stand_in_the_dictionary_itself_stay(published, corpora, tmp_path):
@@ -274,6 +291,41 @@ def test_binarised_data_say_what_is_needed(toy_data, tmp_path):
     files = (tmp_path / "model.pt", toy_data / "cls" / "dict.en.txt")
     trim(Request(*files, tmp_path / "out", data=(toy_data,), keep_characters=False))
     assert set(Dictionary.load(str(tmp_path / "out" / "dict.txt")).symbols[4:]) == words
+
+
+@pytest.fixture
+def of_data(toy_data, tmp_path):
+    """A checkpoint for the words of the toy corpus, asked to be trimmed to a copy of one of its folders."""
+    dictionary = toy_data / "cls" / "dict.en.txt"
+    weights = {"encoder.embed_tokens.weight": torch.randn(len(Dictionary.load(str(dictionary))), 4)}
+    torch.save({"model": weights, "args": Namespace(task="translation")}, tmp_path / "model.pt")
+    shutil.copytree(toy_data / "cls", tmp_path / "data")
+    return Request(tmp_path / "model.pt", dictionary, tmp_path / "out", data=(tmp_path / "data",))
+
+
+def test_data_of_another_dictionary_or_of_none_are_refused(of_data, tmp_path):
+    (tmp_path / "data" / "dict.zh.txt").write_text("w1 1\n")
+    with pytest.raises(UserError, match=r"--data .*dict.zh.txt is another dictionary than .*dict.en.txt"):
+        trim(of_data)
+    for path in (tmp_path / "data").glob("dict.*"):
+        path.unlink()
+    with pytest.raises(UserError, match="holds no texts and dictionaries"):
+        trim(of_data)
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_cannot_be_counted_are_refused(of_data, tmp_path):
+    """Ids beyond the dictionary, which another one had; fairseq's other formats."""
+    path = next((tmp_path / "data").glob("train.*.en.bin"))
+    ids = np.fromfile(path, dtype=np.uint16)
+    ids[3] = 9999
+    ids.tofile(path)
+    with pytest.raises(UserError, match="train.en-zh.en.idx has symbols that its dictionary lacks"):
+        trim(of_data)
+    path.with_suffix(".idx").write_bytes(b"TNTIDX\0\0" + bytes(24))
+    with pytest.raises(UserError, match="is not of fairseq's mmap format; give --text instead"):
+        trim(of_data)
+    assert not (tmp_path / "out").exists()
 
 
 # ---- what is refused ---------------------------------------------------------------------------
@@ -351,6 +403,31 @@ def test_missing_files_are_named_and_nothing_is_written(published, corpora, tmp_
     with pytest.raises(UserError, match=part):
         trim(request(published, texts, tmp_path / "out", **settings))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_in_no_folder_is_refused(published, corpora, tmp_path):
+    with pytest.raises(UserError, match=f"there is no folder {tmp_path / 'a'}; create it first"):
+        trim(request(published, corpora, tmp_path / "a" / "out"))
+
+
+@pytest.mark.parametrize("again", ["w1 3", "w1 3 #fairseq:overwrite"])
+def test_a_dictionary_with_a_symbol_twice_is_refused(published, corpora, tmp_path, again):
+    dictionary = write(tmp_path / "dict.txt", ["w1 1", "w2 1", again])
+    with pytest.raises(UserError, match=r"--dict .*dict.txt: (not a dictionary|a symbol stands there twice)"):
+        trim(request(published, corpora, tmp_path / "out", dictionary=dictionary))
+
+
+def test_a_text_that_grows_while_it_is_counted_is_noticed_and_nothing_is_written(published, tmp_path):
+    """Its new line has words that were not counted, and would be segmented otherwise."""
+    text = write(tmp_path / "text", ["the river left"])
+
+    def grow(lines, _):
+        yield from lines
+        write(text, ["the river left", "heavy rain flooded the harbour"])
+
+    with pytest.raises(UserError, match=f"{text}:2: would be segmented in another way"):
+        trim(request(published, (text,), tmp_path / "out", keep_characters=False), grow)
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
 
 
 def test_an_existing_folder_is_not_overwritten(published, corpora, trimmed):
