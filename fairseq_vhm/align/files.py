@@ -6,17 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.language_codes import language_code
+from fairseq_vhm.language_codes import SPLIT_NAMES, language_code
 
-SPLIT_NAMES = {
-    "train": "train",
-    "valid": "valid",
-    "val": "valid",
-    "dev": "valid",
-    "validation": "valid",
-    "test": "test",
-}
-"""Ends of file names, as in XL-Sum's ``english_val.jsonl``."""
 _NAME = re.compile(rf"(?P<language>.+)[._-](?P<split>{'|'.join(SPLIT_NAMES)})")
 
 
