@@ -34,13 +34,14 @@ _FORMATS = ", ".join(READERS)
 _CORPUS, _SEGMENTATION, _CHECKS = "Corpora", "Segmentation", "Checks"
 _TEXT, _KEPT = "Parallel text and its alignments", "What is kept"
 
-
 Segmentation = choice("Segmentation", SEGMENTATIONS)
 ChineseWords = choice("ChineseWords", CHINESE_WORDS)
 OnError = choice("OnError", ON_ERROR)
 Dedup = choice("Dedup", DEDUP)
 Leaks = choice("Leaks", LEAKS)
 Split = choice("Split", ("train", "valid", "test"))
+
+_OnError = Annotated[OnError, option("What to do with a bad text or row.", panel=_CHECKS)]
 
 
 def _spec(help_text: str) -> typer.models.OptionInfo:
@@ -108,9 +109,7 @@ def trio(
     max_target_length: Annotated[
         int, option("Cut training targets to this many symbols; 0: never.", panel=_SEGMENTATION)
     ] = TrioSettings.max_target_length,
-    on_error: Annotated[OnError, option("What to do with a bad text.", panel=_CHECKS)] = OnError(
-        TrioSettings.on_error
-    ),
+    on_error: _OnError = OnError(TrioSettings.on_error),
     dedup: Annotated[
         Dedup, option("What to do with training pairs that are also held out.", panel=_CHECKS)
     ] = Dedup(TrioSettings.dedup),
@@ -197,9 +196,7 @@ def crosssum(
     max_source_length: Annotated[
         int, option("Cut articles to this many symbols; 0: never.", panel=_SEGMENTATION)
     ] = CrossSumSettings.max_source_length,
-    on_error: Annotated[OnError, option("What to do with a bad row.", panel=_CHECKS)] = OnError(
-        CrossSumSettings.on_error
-    ),
+    on_error: _OnError = OnError(CrossSumSettings.on_error),
     dedup: Annotated[
         Leaks, option("What to do with training rows that are also held out.", panel=_CHECKS)
     ] = Leaks(CrossSumSettings.dedup),
