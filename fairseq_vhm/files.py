@@ -29,7 +29,7 @@ def map_array(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: it is not there.
-        ValueError: it is no array of numbers, or cut short; an empty one cannot be mapped either.
+        ValueError: it is no array of numbers, or cut short.
     """
     import numpy as np
 

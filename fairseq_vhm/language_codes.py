@@ -1,4 +1,4 @@
-"""Codes of languages, checked, and the names by which XL-Sum and CrossSum call their 45 languages.
+"""Codes of languages, checked, and the names by which XL-Sum and CrossSum call their 45 languages and splits.
 
 The names are those of the data's files (Hasan et al., Findings of ACL 2021; Bhattacharjee et al., ACL 2023);
 the codes those of CrossSum's table, with two that it leaves open: its ``np`` for Nepali is no language code
@@ -58,6 +58,15 @@ XLSUM = {
     "yoruba": "yo",
 }
 """Name in the files of XL-Sum and CrossSum -> code."""
+SPLIT_NAMES = {
+    "train": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "test": "test",
+}
+"""Ends of the names of such files, as in ``english_val.jsonl`` -> split."""
 
 _ELSEWHERE = {"np": "ne", "scottish-gaelic": "gd"}
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_vhm.data.corpus_layout import HEADER, ID_TYPES, MAGIC
 from fairseq_vhm.errors import UserError
 
-_MAGIC = b"MMIDIDX\x00\x00"
-_HEADER = struct.Struct("<QBQ")  # version, code of the number type, examples
 _BYTES_OF_TEXT = 12  # in the index: its size and its place
-_DTYPES = {4: np.int32, 5: np.int64, 8: np.uint16, 9: np.uint32}
 _UNK = 3
 _BLOCK = 1 << 22
 _LOG = "preprocess.log"
@@ -77,13 +75,13 @@ def open_binary(prefix: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with Path(f"{prefix}.idx").open("rb") as index:
-            if index.read(len(_MAGIC)) != _MAGIC:
+            magic, _version, code, examples = HEADER.unpack(index.read(HEADER.size))
+            if magic != MAGIC:
                 raise UserError(f"{prefix}.idx: not an index of fairseq-preprocess")
-            _version, code, examples = _HEADER.unpack(index.read(_HEADER.size))
             if os.fstat(index.fileno()).st_size != index.tell() + _BYTES_OF_TEXT * examples:
                 raise ValueError("another number of texts than it announces")
             sizes = np.frombuffer(index.read(4 * examples), dtype=np.int32)
-        tokens = np.memmap(f"{prefix}.bin", dtype=_DTYPES[code], mode="r")
+        tokens = np.memmap(f"{prefix}.bin", dtype=ID_TYPES[code], mode="r")
     except (OSError, struct.error, KeyError, ValueError) as error:
         raise UserError(f"{prefix}.bin, .idx: missing or cut short; prepare them again") from error
     if (sizes < 0).any() or int(sizes.sum(dtype=np.int64)) != len(tokens):

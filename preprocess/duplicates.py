@@ -15,7 +15,7 @@ _TELLING_BYTES = 24
 
 
 def key_of(text: str) -> bytes:
-    """What remains of a text when case, width, blanks and punctuation do not matter."""
+    """The letters and digits of a text, whatever their case and width; marks that combine are neither."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(filter(str.isalnum, folded)).encode()
 

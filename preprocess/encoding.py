@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from threading import BoundedSemaphore
+from threading import Event, Semaphore
 from typing import Any
 
 from fairseq_vhm.text.segment import Segmenter
@@ -105,22 +105,38 @@ def ordered_map(workers: int, start: Callable, *arguments: Any) -> Iterator[Map]
         start(*arguments)
         yield map
         return
-    with multiprocessing.Pool(workers, _start_process, (start, arguments)) as pool:
-        yield partial(_bounded_imap, pool, workers * _CHUNKS_A_WORKER)
+    with (
+        multiprocessing.Pool(workers, _start_process, (start, arguments)) as pool,
+        _ahead(pool, workers * _CHUNKS_A_WORKER) as mapped,
+    ):
+        yield mapped
 
 
-def _bounded_imap(pool: Any, most: int, function: Callable, items: Iterator) -> Iterator:
-    """``pool.imap`` that reads its input only ``most`` items ahead of what was taken from it."""
-    slots = BoundedSemaphore(most)
+@contextmanager
+def _ahead(pool: Any, most: int) -> Iterator[Map]:
+    """``pool.imap`` that reads its input only ``most`` items ahead of what was taken from it.
 
-    def admitted() -> Iterator:
+    The thread of ``pool`` that waits to read on is let go at the end, or the pool could not be ended.
+    """
+    slots, over = Semaphore(most), Event()
+
+    def admitted(items: Iterator) -> Iterator:
         for item in items:
             slots.acquire()
+            if over.is_set():
+                return
             yield item
 
-    for result in pool.imap(function, admitted()):
+    def mapped(function: Callable, items: Iterator) -> Iterator:
+        for result in pool.imap(function, admitted(items)):
+            slots.release()
+            yield result
+
+    try:
+        yield mapped
+    finally:
+        over.set()
         slots.release()
-        yield result
 
 
 def chunks(lines: Iterator[str]) -> Iterator[list[str]]:
@@ -147,6 +163,7 @@ def _encode_chunk(lang: str, limit: int, lines: list[str]) -> tuple[bytes, Encod
     seen = Encoded()
     kept = []
     for line in lines:
-        symbols = _segmenter.encode(line.removesuffix("\n"), lang).split(" ")
+        encoded = _segmenter.encode(line.removesuffix("\n"), lang)
+        symbols = encoded.split(" ") if encoded else []
         kept.append(" ".join(seen.add(symbols, limit)) + "\n")
     return "".join(kept).encode(), seen

@@ -1,6 +1,8 @@
 """Lengths of texts in symbols, kept as a histogram: exact, and bounded by the longest text."""
 
+from bisect import bisect_left
 from collections import Counter
+from itertools import accumulate
 
 
 class Lengths:
@@ -30,10 +32,6 @@ class Lengths:
 
     def _rank(self, share: float) -> int:
         """The smallest length that at least ``share`` of all texts do not exceed."""
-        wanted = share * self._counts.total()
-        seen = 0
-        for length in sorted(self._counts):
-            seen += self._counts[length]
-            if seen >= wanted:
-                return length
-        return max(self._counts)
+        lengths = sorted(self._counts)
+        up_to = list(accumulate(self._counts[length] for length in lengths))
+        return lengths[bisect_left(up_to, share * up_to[-1])]

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from fairseq_vhm.errors import UserError
+
 _TOOLS = ("fairseq-vhm", "fairseq-fixed", "sentencepiece", "sacremoses", "jieba", "numpy")
 
 
@@ -16,8 +18,15 @@ def sha256(path: Path) -> str:
 
 
 def describe_files(paths: Iterable[Path]) -> list[dict]:
-    """Name, size and hash of each file."""
-    return [{"path": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths]
+    """Name, size and hash of each file.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    try:
+        return [{"path": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths]
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}; give another file") from error
 
 
 def hash_tree(folder: Path, ignore: tuple[str, ...]) -> dict[str, str]:

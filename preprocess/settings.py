@@ -54,8 +54,7 @@ class TrioSettings:
         refuse_below("--spm-sample-mib", self.spm_sample_mib, 1)
         for flag in ("max_source_length", "max_target_length", "hold_out"):
             refuse_below("--" + flag.replace("_", "-"), getattr(self, flag), 0)
-        if not 0.0 < self.character_coverage <= 1.0:
-            raise UserError(f"--character-coverage {self.character_coverage}: give a share up to 1")
+        refuse_coverage(self.character_coverage)
         if self.spm_model and self.segmentation != SubwordSegmenter.kind:
             raise UserError("--spm goes with --segmentation subword only")
         if self.dictionary and not self.spm_model and self.segmentation == SubwordSegmenter.kind:
@@ -107,6 +106,12 @@ def refuse_unknown(flag: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuse a value that is none of ``choices``."""
     if value not in choices:
         raise UserError(f"{flag} {value}: choose one of {', '.join(choices)}")
+
+
+def refuse_coverage(share: float) -> None:
+    """Refuse a ``--character-coverage`` that SentencePiece cannot train with."""
+    if not 0.0 < share <= 1.0:
+        raise UserError(f"--character-coverage {share}: give a share above 0 and up to 1")
 
 
 def refuse_below(flag: str, value: int, least: int) -> None:

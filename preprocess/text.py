@@ -97,6 +97,14 @@ def clean(text: str) -> str:
     return text.strip()
 
 
+def shows(text: str) -> bool:
+    """Whether ``text`` shows anything: not blanks and invisible characters (U+200B, U+FEFF) alone.
+
+    Of a text that shows nothing a segmenter may leave no symbol at all, and metrics count it as empty.
+    """
+    return any(char.isprintable() and not char.isspace() for char in text)
+
+
 def to_full_text(line: bytes) -> str:
     """:func:`to_text` of a line that has to say something.
 
@@ -104,6 +112,6 @@ def to_full_text(line: bytes) -> str:
         BadText: also for an empty line.
     """
     text = to_text(line)
-    if not text:
+    if not shows(text):
         raise BadText("empty line")
     return text

@@ -6,28 +6,21 @@ and ``OUT/manifest.json`` what inference needs and how all of it was made; ``OUT
 line for each text that was left out and each training pair that is also held out.
 """
 
-import hashlib
-import json
-import os
 import shutil
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from fairseq_vhm.errors import UserError
-from fairseq_vhm.text.segment import MANIFEST_NAME
 from preprocess.build import COUNTS, RAW, SEGMENTED, Builder
 from preprocess.collect import collect_split, read_collected
 from preprocess.corpus import Corpus
 from preprocess.duplicates import HeldOut
-from preprocess.manifest import describe_files, tool_versions
 from preprocess.parts import TextPart
 from preprocess.progress import Progress
+from preprocess.run import FINDINGS_NAME, Recipe, run
 from preprocess.settings import TrioSettings
-from preprocess.workspace import Workspace, finished, write_json
+from preprocess.workspace import Workspace
 
 FORMAT_VERSION = 1
-FINDINGS_NAME = "findings.txt"
 TEXT = "text"
 _FINDINGS = "findings"
 _INTERMEDIATE = (RAW, SEGMENTED, COUNTS, _FINDINGS)
@@ -41,32 +34,14 @@ def prepare_trio(
     Raises:
         UserError: anything wrong with settings, inputs, or ``out``.
     """
-    out = Path(os.path.abspath(out))  # so that "." has a name
     corpora = settings.open_corpora()
-    progress.stage("hash the inputs")
     files = [path for corpus in corpora for path in corpus.files()] + settings.reused_files()
-    try:
-        inputs = describe_files(dict.fromkeys(files))
-        fingerprint = _fingerprint(settings, inputs)
-        work = Workspace(out, fingerprint, progress)
-        with work.locked():
-            if manifest := finished(out, fingerprint, overwrite):
-                return manifest, False
-            with work.building():
-                made = _make(settings, corpora, work, workers)
-                return _publish(work, settings, fingerprint, inputs, made), True
-    except OSError as error:
-        raise UserError(f"{error.filename or out}: {error.strerror or error}") from error
+    make = partial(_make, settings, corpora, workers)
+    recipe = Recipe(settings, list(dict.fromkeys(files)), (FORMAT_VERSION,), _INTERMEDIATE, make)
+    return run(recipe, out, overwrite, progress)
 
 
-def _fingerprint(settings: TrioSettings, inputs: list[dict]) -> str:
-    """Hash of everything that the result depends on."""
-    contents = [entry["sha256"] for entry in inputs]
-    made_from = json.dumps([FORMAT_VERSION, asdict(settings), contents], sort_keys=True)
-    return hashlib.sha256(made_from.encode()).hexdigest()
-
-
-def _make(settings: TrioSettings, corpora: list[Corpus], work: Workspace, workers: int) -> dict:
+def _make(settings: TrioSettings, corpora: list[Corpus], workers: int, work: Workspace) -> dict:
     """All stages; returns the manifest's account of them."""
     collected = _collect(settings, corpora, work)
     parts = [_part(corpus, split) for corpus in corpora for split in corpus.splits]
@@ -80,24 +55,6 @@ def _make(settings: TrioSettings, corpora: list[Corpus], work: Workspace, worker
         account = collected[part.name] | {"source": source, "target": target}
         tasks.setdefault(part.task, {})[part.split] = account
     return built | {"tasks": tasks}
-
-
-def _publish(
-    work: Workspace, settings: TrioSettings, fingerprint: str, inputs: list[dict], made: dict
-) -> dict:
-    """Write the manifest and give the folder its name."""
-    manifest = {
-        "format": FORMAT_VERSION,
-        "fingerprint": fingerprint,
-        "settings": asdict(settings),
-        **made,
-        "inputs": inputs,
-        "outputs": work.outputs(leave_out=_INTERMEDIATE),
-        "versions": tool_versions(),
-    }
-    write_json(manifest, work.path(MANIFEST_NAME))
-    work.publish(leave_out=_INTERMEDIATE)
-    return manifest
 
 
 def _part(corpus: Corpus, split: str) -> TextPart:

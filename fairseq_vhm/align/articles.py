@@ -90,18 +90,28 @@ class Articles:
         return len(self.urls)
 
     def read(self, places: Iterable[int]) -> Iterator[Article]:
-        """The articles at ``places``, from their files."""
+        """The articles at ``places``, from their files.
+
+        Raises:
+            UserError: a file is gone, or holds something else by now.
+        """
         opened: dict[int, BinaryIO] = {}
         try:
             for place in places:
                 number = int(self.file[place])
                 if number not in opened:
-                    opened[number] = self.files[number].open("rb")
+                    opened[number] = self._open(number)
                 opened[number].seek(self.offset[place])
                 yield self._parse(opened[number].read(self.length[place]), number)
         finally:
             for file in opened.values():
                 file.close()
+
+    def _open(self, number: int) -> BinaryIO:
+        try:
+            return self.files[number].open("rb")
+        except OSError as error:
+            raise _unreadable(self.files[number], error) from error
 
     def _parse(self, line: bytes, number: int) -> Article:
         try:
@@ -166,7 +176,7 @@ class _Columns:
                     self._take(line, offset, number, split, source.path, reading)
                     offset += len(line)
         except OSError as error:
-            raise UserError(f"{source.path}: cannot be read: {error.strerror}") from error
+            raise _unreadable(source.path, error) from error
 
     def _take(self, line: bytes, offset: int, number: int, split: int, path: Path, reading: Reading) -> None:
         if not line.strip():
@@ -219,6 +229,10 @@ class _Columns:
         owner = place[np.array(self.owner, dtype=np.int64)]
         rows = np.stack([owner.astype(KEY), np.array(self.content, dtype=KEY)], axis=1)
         return np.unique(rows[owner >= 0], axis=0)
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be read: {error.strerror}; mend that, or give another file")
 
 
 def _text(record: dict, key: str, needed: bool = True) -> str:

@@ -6,17 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.language_codes import language_code
+from fairseq_vhm.language_codes import SPLIT_NAMES, language_code
 
-SPLIT_NAMES = {
-    "train": "train",
-    "valid": "valid",
-    "val": "valid",
-    "dev": "valid",
-    "validation": "valid",
-    "test": "test",
-}
-"""Ends of file names, as in XL-Sum's ``english_val.jsonl``."""
 _NAME = re.compile(rf"(?P<language>.+)[._-](?P<split>{'|'.join(SPLIT_NAMES)})")
 
 
@@ -64,16 +55,21 @@ def parse_languages(given: Sequence[str]) -> dict[str, str]:
 
 def _files(given: Path) -> list[Path]:
     if given.is_dir():
-        packed = next(given.rglob("*.jsonl.gz"), None)
-        if packed is not None:
-            raise UserError(f"{packed}: packed; unpack the .jsonl.gz files of this folder first")
+        for packed in given.rglob("*.jsonl.gz"):
+            _refuse_packed(packed)
         found = [path for path in given.rglob("*.jsonl") if path.is_file()]
         if not found:
             raise UserError(f"{given}: no .jsonl file in this folder; give XL-Sum's files or their folder")
         return found
     if not given.is_file():
         raise UserError(f"{given}: no such file or folder")
+    if given.suffix == ".gz":
+        _refuse_packed(given)
     return [given]
+
+
+def _refuse_packed(path: Path) -> None:
+    raise UserError(f"{path}: packed; unpack .gz files first, since articles are read where they stand")
 
 
 def _source(path: Path, languages: Mapping[str, str]) -> Source:

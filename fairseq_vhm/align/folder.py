@@ -54,7 +54,9 @@ def published(out: Path, overwrite: bool) -> Iterator[Path]:
             os.replace(out, replaced)
         os.replace(partial, out)
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be written: {error.strerror}") from error
+        raise UserError(
+            f"--out {out}: cannot be written: {error.strerror}; make room, or choose another folder"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)

@@ -1,7 +1,5 @@
 """Groups of articles joined across languages: connected components, and the pairs that they induce."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from fairseq_vhm.align.nodes import Nodes
@@ -39,7 +37,7 @@ def with_induced(
     """
     groups = members(components(len(nodes.key), links.nodes))
     small = [group for group in groups if len(group) <= pairing.largest_group]
-    pairs = np.concatenate([np.empty((0, 2), dtype=np.int64), *_crossing(small, nodes.language)])
+    pairs = np.concatenate([np.empty((0, 2), dtype=np.int64), *map(nodes.crossing, small)])
     size = len(nodes.key)
     known = links.nodes[:, 0] * size + links.nodes[:, 1]
     pairs = pairs[~np.isin(pairs[:, 0] * size + pairs[:, 1], known)]
@@ -54,11 +52,3 @@ def with_induced(
     )
     order = np.lexsort((both.nodes[:, 1], both.nodes[:, 0]))
     return both.select(order), (np.arange(len(both)) >= len(links))[order], len(groups) - len(small)
-
-
-def _crossing(groups: list[np.ndarray], language: np.ndarray) -> Iterator[np.ndarray]:
-    """Pairs of two languages within each group (n, 2), the lower number first."""
-    for group in groups:
-        first, second = np.triu_indices(len(group), k=1)
-        pairs = np.stack([group[first], group[second]], axis=1)
-        yield pairs[language[pairs[:, 0]] != language[pairs[:, 1]]]

@@ -29,7 +29,7 @@ def shared_content(nodes: Nodes, common_image: int) -> Shared:
     order = np.flatnonzero(kept)[np.lexsort((node[kept], content[kept]))]
     node, content = node[order], content[order]
     groups = np.split(node, np.flatnonzero(np.diff(content)) + 1)
-    found = [np.empty((0, 2), dtype=np.int64), *(_pairs(g, nodes.language) for g in groups if len(g) > 1)]
+    found = [np.empty((0, 2), dtype=np.int64), *(nodes.crossing(group) for group in groups if len(group) > 1)]
     return Shared(np.unique(np.concatenate(found), axis=0), len(values), int(common.sum()))
 
 
@@ -50,10 +50,3 @@ def _common(content: np.ndarray, language: np.ndarray, size: int, most: int) -> 
     common = np.zeros(size, dtype=bool)
     common[cells[pages > most] // width] = True
     return common
-
-
-def _pairs(group: np.ndarray, language: np.ndarray) -> np.ndarray:
-    """All pairs of a group of nodes that are of two languages."""
-    first, second = np.triu_indices(len(group), k=1)
-    pairs = np.stack([group[first], group[second]], axis=1)
-    return pairs[language[pairs[:, 0]] != language[pairs[:, 1]]]

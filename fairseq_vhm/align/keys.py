@@ -16,7 +16,10 @@ def key_of(text: str) -> int:
 
 
 def folded_key(text: str) -> int:
-    """Digest of what remains of a text when case, width, blanks and punctuation do not matter."""
+    """Digest of the letters and digits of a text, whatever their case and width; of all if there are none.
+
+    Marks that combine with letters, such as vowel signs of Hindi, are neither.
+    """
     return key_of(_MARKS.sub("", unicodedata.normalize("NFKC", text).casefold()) or text)
 
 

@@ -64,6 +64,12 @@ class Nodes:
             found.append(order[at] + offset)
         return np.concatenate(found)
 
+    def crossing(self, group: np.ndarray) -> np.ndarray:
+        """The pairs (n, 2) of two languages within a group of nodes in order, the lower number first."""
+        first, second = np.triu_indices(len(group), k=1)
+        pairs = np.stack([group[first], group[second]], axis=1)
+        return pairs[self.language[pairs[:, 0]] != self.language[pairs[:, 1]]]
+
     def keys_of(self, number: int) -> np.ndarray:
         """Keys of the nodes of one language."""
         return self.key[self.offsets[number] : self.offsets[number + 1]]

@@ -5,7 +5,7 @@ costs seconds; what follows them is computed anew each time.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,16 @@ from fairseq_vhm.align.pairing import chosen, find_links
 from fairseq_vhm.align.pairs import make_pairs
 from fairseq_vhm.align.report import Report, count
 from fairseq_vhm.align.search import Searches
-from fairseq_vhm.align.settings import FORMS, ON_ERROR, SPLITS, Embedding, Pairing, Searching, Splitting
+from fairseq_vhm.align.settings import (
+    FORMS,
+    ON_ERROR,
+    SPLITS,
+    Embedding,
+    Pairing,
+    Searching,
+    Splitting,
+    check_choice,
+)
 from fairseq_vhm.align.similarity import measure
 from fairseq_vhm.align.splits import assign_splits
 from fairseq_vhm.align.workers import open_workers, require
@@ -65,9 +74,8 @@ class Request:
     ray: str | None = None
 
     def __post_init__(self) -> None:
-        for flag, value, choices in (("--form", self.form, FORMS), ("--on-error", self.on_error, ON_ERROR)):
-            if value not in choices:
-                raise UserError(f"{flag} {value}: choose from {', '.join(choices)}")
+        check_choice("--form", self.form, FORMS)
+        check_choice("--on-error", self.on_error, ON_ERROR)
 
     def as_json(self) -> dict:
         """What the result depends on, the model and the inputs apart."""
@@ -82,6 +90,8 @@ def align(request: Request, progress: Any) -> Report:
         UserError: something is wrong with the inputs, the flags or the machine; nothing is left half-written
             but the cache, with which the repeated command goes on.
     """
+    if request.out.name in ("", ".."):  # what is put beside it is named after it
+        request = replace(request, out=request.out.resolve())
     _check(request)
     report = find(request, progress)
     with published(request.out, request.overwrite) as folder:

@@ -59,7 +59,7 @@ class Pairing:
                 f"--shared-threshold {self.shared_threshold}: greater than --threshold {self.threshold}; it"
                 " is the lower one, for pages that share an image"
             )
-        _check_choice("--match", self.match, MATCHES)
+        check_choice("--match", self.match, MATCHES)
         _check_least("--largest-group", self.largest_group, 2)
         _check_least("--common-image", self.common_image, 1)
 
@@ -79,7 +79,7 @@ class Splitting:
     test_share: float = TEST_SHARE
 
     def __post_init__(self) -> None:
-        _check_choice("--conflict", self.conflict, CONFLICTS)
+        check_choice("--conflict", self.conflict, CONFLICTS)
         for flag, value in (("--valid-share", self.valid_share), ("--test-share", self.test_share)):
             if not 0 <= value <= 1:
                 raise UserError(f"{flag} {value}: a share; give a number from 0 to 1")
@@ -97,7 +97,7 @@ class Embedding:
     shard: int = SHARD
 
     def __post_init__(self) -> None:
-        _check_choice("--precision", self.precision, PRECISIONS)
+        check_choice("--precision", self.precision, PRECISIONS)
         _check_least("--batch-size", self.batch_size, 1)
         _check_least("--shard", self.shard, 1)
 
@@ -111,16 +111,18 @@ class Searching:
     probes: int = PROBES
 
     def __post_init__(self) -> None:
-        _check_choice("--index", self.index, INDEXES)
+        check_choice("--index", self.index, INDEXES)
         _check_least("--nlist", self.lists, 0)
         _check_least("--nprobe", self.probes, 1)
 
 
-def _check_choice(flag: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(flag: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is none of ``choices``."""
     if value not in choices:
         raise UserError(f"{flag} {value}: choose from {', '.join(choices)}")
 
 
 def _check_least(flag: str, value: int, least: int) -> None:
+    """Refuse a number below ``least``."""
     if value < least:
         raise UserError(f"{flag} {value}: give a number from {least} on")

@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 
 from fairseq_vhm.align.nodes import Nodes
-from fairseq_vhm.align.search import Searches
+from fairseq_vhm.align.search import Neighbours, Searches
 from fairseq_vhm.align.settings import Pairing
 
 BINS = np.round(np.linspace(-1, 1, 101), 2)
@@ -35,7 +35,7 @@ class Similarity:
     """Of all ordered pairs of languages together.
 
     Args:
-        counts: summaries by the cosine of their nearest one (``BINS``).
+        counts: summaries by the cosine of their nearest one (``BINS``), those for which IVF found none apart.
         asked, found: sampled queries, and those whose nearest one IVF found; of all, and of those whose
             nearest one is over the threshold.
     """
@@ -71,11 +71,12 @@ class Similarity:
         )
         return [f"Nearest summaries that IVF found: {shown}."]
 
-    def take(self, cosine: np.ndarray, sample: np.ndarray, exact: np.ndarray) -> None:
-        """One ordered pair of languages."""
-        self.counts += np.histogram(np.clip(cosine, -1, 1), BINS)[0]
-        right = cosine[sample] >= exact - EQUAL
-        for which, rows in (("all", exact >= -1), ("over_threshold", exact >= self.pairing.threshold)):
+    def take(self, answer: Neighbours) -> None:
+        """The answer of one ordered pair of languages."""
+        self.counts += np.histogram(np.clip(answer.cosine[answer.target >= 0], -1, 1), BINS)[0]
+        right = answer.cosine[answer.sample] >= answer.exact - EQUAL
+        over = answer.exact >= self.pairing.threshold
+        for which, rows in (("all", np.ones_like(over)), ("over_threshold", over)):
             self.asked[which] += int(rows.sum())
             self.found[which] += int((right & rows).sum())
 
@@ -90,7 +91,7 @@ def measure(
     for source, target in permutations(range(len(nodes.languages)), 2):
         found = searches.read(nodes.languages[source].language, nodes.languages[target].language)
         assert found is not None, "searched before"
-        similarity.take(found.cosine, found.sample, found.exact)
+        similarity.take(found)
         rows = np.flatnonzero(found.target >= 0)
         pairs = np.stack([rows + nodes.offsets[source], found.target[rows] + nodes.offsets[target]], axis=1)
         _keep(near, pairs, found.cosine[rows], MAIN, pairing.threshold)

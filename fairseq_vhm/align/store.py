@@ -48,7 +48,9 @@ class VectorStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{self.folder}: cannot be made: {error.strerror}") from error
+            raise UserError(
+                f"{self.folder}: cannot be made: {error.strerror}; choose another folder with --cache"
+            ) from error
         name = array_key(keys)
         write_bytes(self.folder / (name + VECTORS), as_npy((vectors / norms).astype(self.precision)))
         write_bytes(self.folder / (name + KEYS), as_npy(keys))

@@ -14,7 +14,7 @@ from fairseq_vhm.errors import UserError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-LOCAL = "local"
+LOCAL, AUTO = "local", "auto"
 SECONDS = 5
 _NO_CLUSTER = "--ray {}: no cluster answers there; give HOST:PORT of one, auto for this machine's, or local"
 RETRIES = 3
@@ -73,7 +73,7 @@ def open_workers(address: str | None) -> Iterator[Workers]:
         yield ThisProcess()
         return
     require("ray", "ray", "--ray")
-    _check_address(address)
+    check_address(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
@@ -88,11 +88,15 @@ def open_workers(address: str | None) -> Iterator[Workers]:
         ray.shutdown()
 
 
-def _check_address(address: str) -> None:
-    """Knock at ``HOST:PORT`` or ``ray://HOST:PORT``, where Ray itself would wait for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address in (LOCAL, "auto"):
+def check_address(address: str) -> None:
+    """Knock at ``HOST:PORT`` or ``ray://HOST:PORT``, where Ray itself would wait for minutes.
+
+    Raises:
+        UserError: nothing answers there.
+    """
+    if address in (LOCAL, AUTO):
         return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:

@@ -23,7 +23,7 @@ from preprocess.crosssum.summary import print_corpus
 from preprocess.encoding import available_cores
 from preprocess.lexicon import LexiconInputs, LexiconSettings, prepare_lexicon
 from preprocess.progress import show_progress
-from preprocess.readers import READERS, ReaderOptions
+from preprocess.readers import READERS, SPLITS, ReaderOptions
 from preprocess.records import ON_ERROR
 from preprocess.settings import SEGMENTATIONS, TrioSettings
 from preprocess.summary import print_lexicon, print_summary
@@ -36,7 +36,8 @@ _FORMATS = ", ".join(READERS)
 _CORPUS, _SEGMENTATION, _CHECKS = "Corpora", "Segmentation", "Checks"
 _TEXT, _KEPT = "Parallel text and its alignments", "What is kept"
 
-_SPLITS = ("train", "valid", "test")
+
+_OnError = Annotated[str, option("What to do with a bad text or row.", values=ON_ERROR, panel=_CHECKS)]
 
 
 def _spec(help_text: str) -> typer.models.OptionInfo:
@@ -104,9 +105,7 @@ def trio(
     max_target_length: Annotated[
         int, option("Cut training targets to this many symbols; 0: never.", panel=_SEGMENTATION)
     ] = TrioSettings.max_target_length,
-    on_error: Annotated[
-        str, option("What to do with a bad text.", values=ON_ERROR, panel=_CHECKS)
-    ] = TrioSettings.on_error,
+    on_error: _OnError = TrioSettings.on_error,
     dedup: Annotated[
         str, option("What to do with training pairs that are also held out.", values=DEDUP, panel=_CHECKS)
     ] = TrioSettings.dedup,
@@ -193,9 +192,7 @@ def crosssum(
     max_source_length: Annotated[
         int, option("Cut articles to this many symbols; 0: never.", panel=_SEGMENTATION)
     ] = CrossSumSettings.max_source_length,
-    on_error: Annotated[
-        str, option("What to do with a bad row.", values=ON_ERROR, panel=_CHECKS)
-    ] = CrossSumSettings.on_error,
+    on_error: _OnError = CrossSumSettings.on_error,
     dedup: Annotated[
         str, option("What to do with training rows that are also held out.", values=LEAKS, panel=_CHECKS)
     ] = CrossSumSettings.dedup,
@@ -272,7 +269,7 @@ def symbols(
     data: Annotated[Path, typer.Argument(help="Prepared folder.")],
     out: Annotated[Path, typer.Argument(help="Prefix of the files to write: OUT.SRC, OUT.TGT.")],
     task: Annotated[str, option("Whose text.", values=TASKS, panel=_CORPUS)] = "mt",
-    split: Annotated[str, option("Which part of it.", values=_SPLITS, panel=_CORPUS)] = "train",
+    split: Annotated[str, option("Which part of it.", values=SPLITS, panel=_CORPUS)] = "train",
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:

@@ -7,20 +7,18 @@ the data: each ends in one line that names the file and the remedy.
 import filecmp
 import logging
 import os
-import struct
 from dataclasses import dataclass
 
 import numpy as np
-from fairseq.data.indexed_dataset import MMapIndexedDataset, _code_to_dtype
+from fairseq.data.indexed_dataset import _code_to_dtype
 
+from fairseq_vhm.data.corpus_layout import HEADER, MAGIC, VERSION
 from fairseq_vhm.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 AGAIN = "run fairseq-preprocess (or vhm prepare) again"
-_MAGIC = MMapIndexedDataset.Index._HDR_MAGIC
 _OTHER_FORMATS = (b"TNTIDX\0\0", b"HUFFIDX\0\0")
-_HEADER = struct.Struct("<9sQBQ")  # magic, version, code of the ids' type, number of texts
 _SCAN_WHOLE = 1 << 28  # bytes; larger files are sampled for ids beyond the dictionary
 _SAMPLES = 4096
 _NAMED = 3  # lines
@@ -50,8 +48,8 @@ class BinarisedText:
         tokens = tokens.view(self.dtype.str.replace("i", "u"))  # what is below 0 is beyond every dictionary
         if tokens.nbytes <= _SCAN_WHOLE:
             return int(tokens.max())
-        ends = np.cumsum(self.sizes, dtype=np.int64)
-        chosen = np.linspace(0, len(ends) - 1, _SAMPLES).astype(int)
+        ends, full = np.cumsum(self.sizes, dtype=np.int64), np.flatnonzero(self.sizes)
+        chosen = full[np.linspace(0, len(full) - 1, _SAMPLES).astype(int)]
         return max(int(tokens[ends[i] - self.sizes[i] : ends[i]].max()) for i in chosen)
 
 
@@ -62,27 +60,15 @@ def read_binarised(prefix: str) -> BinarisedText | None:
         What the files hold, or ``None`` where they are in another of fairseq's formats than mmap.
 
     Raises:
-        UserError: a file is missing, empty or cut short.
+        UserError: a file is missing, empty, cut short or no such file.
     """
     for extension in (".idx", ".bin"):
         if not os.path.exists(prefix + extension):
             raise UserError(f"{prefix}{extension}: missing; {AGAIN}")
-    with open(prefix + ".idx", "rb") as index:
-        header = index.read(_HEADER.size)
-        if header.startswith(_OTHER_FORMATS):
-            return None
-        if not header.startswith(_MAGIC) and not _MAGIC.startswith(header):
-            raise UserError(f"{prefix}.idx: no index of fairseq's; {AGAIN}")
-        if len(header) < _HEADER.size:
-            raise UserError(f"{prefix}.idx: empty or cut short; {AGAIN}")
-        _, version, code, count = _HEADER.unpack(header)
-        if os.path.getsize(prefix + ".idx") != _HEADER.size + 12 * count:
-            raise UserError(f"{prefix}.idx: cut short ({count:,} texts announced); {AGAIN}")
-        sizes = np.frombuffer(index.read(4 * count), dtype=np.int32)
-        starts = np.frombuffer(index.read(8 * count), dtype=np.int64)
-    if version != 1 or code not in _code_to_dtype or np.dtype(_code_to_dtype[code]).kind not in "iu":
-        raise UserError(f"{prefix}.idx: unknown version or type {code} of token ids (corrupted?); {AGAIN}")
-    dtype = np.dtype(_code_to_dtype[code])
+    index = _read_index(prefix)
+    if index is None:
+        return None
+    sizes, starts, dtype = index
     ends = np.cumsum(sizes, dtype=np.int64)
     if (sizes < 0).any() or (starts != (ends - sizes) * dtype.itemsize).any():
         raise UserError(f"{prefix}.idx: its texts do not follow each other (corrupted?); {AGAIN}")
@@ -91,12 +77,29 @@ def read_binarised(prefix: str) -> BinarisedText | None:
         raise UserError(
             f"{prefix}.bin: {found:,} bytes where its index announces {expected:,} (cut short?); {AGAIN}"
         )
-    if count == 0:
+    if not expected:
         raise UserError(f"{prefix}.bin: holds no text; {AGAIN}")
-    ends = np.cumsum(sizes, dtype=np.int64) * dtype.itemsize
-    if (sizes < 0).any() or starts[0] != 0 or not np.array_equal(starts[1:], ends[:-1]):
-        raise UserError(f"{prefix}.idx: lengths and places of texts disagree (corrupted?); {AGAIN}")
     return BinarisedText(prefix, sizes, dtype)
+
+
+def _read_index(prefix: str) -> tuple[np.ndarray, np.ndarray, np.dtype] | None:
+    """Lengths of texts, places in bytes where they begin, type of the ids; ``None`` as above."""
+    with open(prefix + ".idx", "rb") as index:
+        header = index.read(HEADER.size)
+        if header.startswith(_OTHER_FORMATS):
+            return None
+        if not header.startswith(MAGIC) and not MAGIC.startswith(header):
+            raise UserError(f"{prefix}.idx: no index of fairseq's; {AGAIN}")
+        if len(header) < HEADER.size:
+            raise UserError(f"{prefix}.idx: empty or cut short; {AGAIN}")
+        _, version, code, count = HEADER.unpack(header)
+        if os.path.getsize(prefix + ".idx") != HEADER.size + 12 * count:
+            raise UserError(f"{prefix}.idx: cut short ({count:,} texts announced); {AGAIN}")
+        sizes = np.frombuffer(index.read(4 * count), dtype=np.int32)
+        starts = np.frombuffer(index.read(8 * count), dtype=np.int64)
+    if version != VERSION or np.dtype(_code_to_dtype.get(code, "f")).kind not in "iu":
+        raise UserError(f"{prefix}.idx: unknown version or type {code} of token ids (corrupted?); {AGAIN}")
+    return sizes, starts, np.dtype(_code_to_dtype[code])
 
 
 def check_pair(source_prefix: str, target_prefix: str, dictionary_size: int, dictionary: str) -> None:

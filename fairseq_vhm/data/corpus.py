@@ -31,12 +31,10 @@ from fairseq_vhm.data.corpus_files import (
     read_header,
     read_info,
 )
-from fairseq_vhm.data.corpus_layout import ARTICLES, KINDS, SUMMARIES
+from fairseq_vhm.data.corpus_layout import ARTICLES, KINDS, SUMMARIES, Direction
 from fairseq_vhm.errors import UserError
 
 DERIVED = ("ms", "mt")
-
-Direction = tuple[str, str]
 
 
 class TextStore(FairseqDataset):

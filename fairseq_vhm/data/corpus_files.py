@@ -34,24 +34,10 @@ def load_array(path: Path) -> np.ndarray:
     except FileNotFoundError as error:
         raise UserError(f"{path}: missing; {AGAIN}") from error
     except ValueError as error:
-        if path.is_file() and (empty := _empty_array(path)) is not None:
-            return empty
         raise UserError(f"{path}: cut short or no array; {AGAIN}") from error
     if array.dtype != np.int32:
         raise UserError(f"{path}: holds {array.dtype} where int32 belongs; {AGAIN}")
     return array
-
-
-def _empty_array(path: Path) -> np.ndarray | None:
-    """An array without items, which numpy does not map; ``None`` where it is something else."""
-    with path.open("rb") as file:
-        try:
-            if np.lib.format.read_magic(file) != (1, 0):  # as numpy writes arrays of plain numbers
-                return None
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        except Exception:  # as in map_array
-            return None
-    return np.empty(shape, dtype) if 0 in shape and dtype == np.int32 else None
 
 
 def _read_json(path: Path) -> Any:

@@ -16,6 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+Direction = tuple[str, str]
+"""(source language, target language)."""
+
 FORMAT = 1
 CORPUS, DICTIONARY = "corpus.json", "dict.txt"
 TEXTS, PAIRS = "texts", "pairs"
@@ -34,7 +37,7 @@ _LARGEST_SMALL_DICTIONARY = 65500
 
 
 def id_type(dictionary_size: int) -> tuple[int, type]:
-    """Code and type of token ids, as ``fairseq-preprocess`` chooses them."""
+    """Code and type of token ids, as wide as ``fairseq-preprocess`` makes them."""
     code = 8 if dictionary_size < _LARGEST_SMALL_DICTIONARY else 4
     return code, ID_TYPES[code]
 

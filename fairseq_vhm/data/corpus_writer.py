@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from fairseq_vhm.data import corpus_layout as layout
-from fairseq_vhm.data.corpus_layout import ARTICLES, KINDS, SUMMARIES
+from fairseq_vhm.data.corpus_layout import ARTICLES, KINDS, SUMMARIES, Direction
 from fairseq_vhm.errors import UserError
-
-Direction = tuple[str, str]
 
 
 class StoreWriter:

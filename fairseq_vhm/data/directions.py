@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fairseq_vhm.data.corpus import Corpus, PairTable, TextStore
 from fairseq_vhm.data.packing import pack, padded_size
-from fairseq_vhm.data.pairs import Batching
+from fairseq_vhm.data.pairs import Batching, cut
 from fairseq_vhm.data.sampling import Direction, DirectionSampler, SampledPlan, Sampling, Streams, Turn
 
 
@@ -43,7 +43,6 @@ class Marks:
     def of(cls, dictionary: Dictionary, **settings: Any) -> "Marks":
         return cls(pad=dictionary.pad(), eos=dictionary.eos(), **settings)
 
-
     def source(self, text: Tensor, task: str) -> Tensor:
         """A source behind its tag, cut."""
         tag = torch.tensor([self.tags[task]] if self.tags else [], dtype=torch.long)
@@ -61,11 +60,6 @@ class Marks:
             starts = {sample["id"]: sample["start"] for sample in samples}
             batch["starts"] = torch.tensor([starts[number] for number in batch["id"].tolist()])
         return batch
-
-
-def cut(text: Tensor, length: int) -> Tensor:
-    """A text of at most ``length`` tokens, the last of which stays EOS."""
-    return text if len(text) <= length else torch.cat([text[: length - 1], text[-1:]])
 
 
 class LineExamples(FairseqDataset):
@@ -245,11 +239,11 @@ class SampledSteps(FairseqDataset):
     ):
         self.parts, self.counts, self.batching, self.by_length = parts, counts, batching, by_length
         with data_utils.numpy_seed(batching.seed):
-            cut = {task: self._cut(task) for task in parts}
-        self.mini_batches = {task: [batches for batches in found.values()] for task, found in cut.items()}
+            batches = {task: self._cut(task) for task in parts}
+        self.mini_batches = {task: list(found.values()) for task, found in batches.items()}
         self.streams = tuple(
             Streams(task, self._streams_of(task, list(found)), tuple(map(len, found.values())))
-            for task, found in cut.items()
+            for task, found in batches.items()
         )
 
     def _cut(self, task: str) -> dict[Direction, list[np.ndarray]]:

@@ -7,7 +7,6 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq.data import data_utils
 from fairseq.tasks.translation import load_langpair_dataset
 
 from fairseq_vhm.data.checks import AGAIN, check_dictionaries, check_pair
@@ -33,10 +32,10 @@ class TaskFolder:
     def find(
         cls, root: str, task: str, source: str | None = None, target: str | None = None
     ) -> "TaskFolder":
-        """The folder of ``task`` below ``root``; languages are read off its files unless given.
+        """The folder of ``task`` below ``root``; languages that are not given are read off its files.
 
         Raises:
-            UserError: the folder or its files are missing.
+            UserError: the folder or its files are missing, or of several pairs of languages.
         """
         path = os.path.join(root, task)
         if not os.path.isdir(path):
@@ -45,9 +44,7 @@ class TaskFolder:
                 "(see vhm prepare), or leave the task out of --tasks"
             )
         if source is None or target is None:
-            source, target = data_utils.infer_language_pair(path)
-        if source is None or target is None:
-            raise UserError(f"{path}: holds no SPLIT.SRC-TGT.SRC.idx file; {AGAIN}")
+            source, target = _only_pair(path, source, target)
         return cls(task, path, source, target)
 
     @property
@@ -58,13 +55,36 @@ class TaskFolder:
         """Path of one side of a split, without extension."""
         return os.path.join(self.path, f"{split}.{self.source}-{self.target}.{language}")
 
-    def splits(self, split: str, combine: bool) -> list[str]:
-        """``train`` and, combined, ``train1``, ``train2``, ... as far as they exist."""
+    def splits(self, split: str, combine: bool, language: str | None = None) -> list[str]:
+        """``train`` and, combined, ``train1``, ... as far as they have ``language`` (default: the source)."""
         def exists(part: str) -> bool:
-            return os.path.exists(self.prefix(part, self.source) + ".idx")
+            return os.path.exists(self.prefix(part, language or self.source) + ".idx")
 
         more = (f"{split}{k}" for k in itertools.count(1)) if combine else ()
         return [split, *itertools.takewhile(exists, more)]
+
+
+def _only_pair(folder: str, source: str | None, target: str | None) -> tuple[str, str]:
+    """The pair of languages of the files in ``folder``, of those of ``source`` and ``target`` where given."""
+    named = [name.split(".") for name in sorted(os.listdir(folder)) if name.endswith(".idx")]
+    pairs = {
+        (parts[-2], parts[-3].removeprefix(f"{parts[-2]}-"))
+        for parts in named
+        if len(parts) > 3 and parts[-3].startswith(f"{parts[-2]}-")
+    }
+    found = sorted(pair for pair in pairs if source in (None, pair[0]) and target in (None, pair[1]))
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join("-".join(pair) for pair in sorted(pairs))
+    if found:
+        raise UserError(
+            f"{folder}: holds several pairs of languages ({listed}); keep one, or, for cls, say which by "
+            "--source-lang and --target-lang"
+        )
+    if pairs:
+        given = f"--source-lang {source}" if source else f"--target-lang {target}"
+        raise UserError(f"{folder}: holds {listed}, none of {given}; drop the flag, or give another DATA")
+    raise UserError(f"{folder}: holds no SPLIT.SRC-TGT.SRC.idx file; {AGAIN}")
 
 
 def load_dictionary(

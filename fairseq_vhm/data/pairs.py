@@ -14,6 +14,11 @@ TAG_PLACES = ("source", "target", "none")
 """Where the model is told the task."""
 
 
+def cut(text: Tensor, length: int) -> Tensor:
+    """A text of at most ``length`` tokens, the last of which stays EOS."""
+    return text if len(text) <= length else torch.cat([text[: length - 1], text[-1:]])
+
+
 class CutDataset(BaseWrapperDataset):
     """Texts cut at ``length`` tokens (``None``: never), the last of which stays EOS.
 
@@ -41,10 +46,7 @@ class CutDataset(BaseWrapperDataset):
         self._sizes = np.minimum(sizes, self.kept) + marks
 
     def __getitem__(self, index: int) -> Tensor:
-        item = self.dataset[index]
-        if len(item) > self.kept:
-            item = torch.cat([item[: self.kept - 1], item[-1:]])
-        return torch.cat([self.before, item, self.behind])
+        return torch.cat([self.before, cut(self.dataset[index], self.kept), self.behind])
 
     @property
     def sizes(self) -> np.ndarray:
@@ -189,8 +191,9 @@ class TrainingSteps(FairseqDataset):
         self.parts = parts
         self.in_one = in_one
         self.follows = {} if ms_of_cls is None else {"ms": "cls"}
-        cut = {task: pairs for task, pairs in parts.items() if task not in self.follows}
-        self.mini_batches = {task: batching.cut(pairs) for task, pairs in cut.items()}
+        self.mini_batches = {
+            task: batching.cut(pairs) for task, pairs in parts.items() if task not in self.follows
+        }
         if ms_of_cls is not None:
             self.mini_batches["ms"] = [ms_of_cls[batch] for batch in self.mini_batches["cls"]]
 

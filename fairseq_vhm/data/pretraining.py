@@ -204,9 +204,10 @@ def _is_there(folder: TaskFolder, split: str, language: str) -> bool:
 def _side(
     folder: TaskFolder, split: str, language: str, dictionary: MarkedDictionary, options: PairOptions
 ) -> Any:
-    """One side of a folder's split, checked."""
-    prefix = folder.prefix(split, language)
-    for part in folder.splits(split, options.combine):
-        if os.path.exists(folder.prefix(part, language) + ".idx") or part == split:
-            check_text(folder.prefix(part, language), dictionary.text_symbols, folder.dictionaries[0])
-    return data_utils.load_indexed_dataset(prefix, dictionary, options.dataset_impl, combine=options.combine)
+    """One side of a folder's split, checked; its parts one after the other, as the tasks have them."""
+    parts = []
+    for part in folder.splits(split, options.combine, language):
+        prefix = folder.prefix(part, language)
+        check_text(prefix, dictionary.text_symbols, folder.dictionaries[0])
+        parts.append(data_utils.load_indexed_dataset(prefix, dictionary, options.dataset_impl))
+    return parts[0] if len(parts) == 1 else ConcatDataset(parts)

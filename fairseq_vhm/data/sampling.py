@@ -26,11 +26,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fairseq_vhm.data.corpus_layout import Direction
+
 SAMPLINGS = ("multistage", "unistage", "proportional", "uniform")
 """The ways to draw directions."""
-
-Direction = tuple[str, str]
-"""(source language, target language)."""
 
 
 class Sampling(NamedTuple):

@@ -35,5 +35,3 @@ class SummaryLookup:
     def __call__(self, index: int, target: Tensor) -> Tensor:
         match = int(self.match[index])
         return target if match < 0 else self.summaries[match]
-
-

@@ -94,7 +94,7 @@ def evaluate_split(settings: Settings, given: Given, track: Track) -> Evaluation
     examples = read_examples(corpus, settings.split, settings.hyp, settings.post_process)
     pairs = score_pairs(examples.pairs, metrics, resources, track)
     outputs = [output for pair in examples.pairs for output in pair.hypotheses]
-    remarks = [*_left_out(settings, metrics, examples.without_outputs), *_oddities(pairs, outputs)]
+    remarks = [*_left_out(settings, metrics, examples.without_outputs), *oddities(pairs, outputs)]
     return Evaluation(settings, pairs, remarks)
 
 
@@ -115,7 +115,8 @@ def _left_out(settings: Settings, metrics: Sequence[str], absent: Sequence[Direc
         yield f"{len(absent)} pairs of '{settings.split}' have no outputs in {settings.hyp.name}: {named}"
 
 
-def _oddities(pairs: Sequence[PairScores], outputs: Sequence[str]) -> Iterator[str]:
+def oddities(pairs: Sequence[PairScores], outputs: Sequence[str]) -> Iterator[str]:
+    """What a reader of the figures must know of outputs, identifier and models, a line each."""
     empty = sum(not output.strip() for output in outputs)
     if empty:
         yield f"{empty:,} of {len(outputs):,} outputs are empty and score 0"

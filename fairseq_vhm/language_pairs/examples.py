@@ -54,7 +54,8 @@ def read_examples(corpus: Corpus, split: str, hyp: Path, post_process: PostProce
         )
         for direction in there
     ]
-    return Examples(pairs, [direction for direction in table.directions if direction not in set(there)])
+    scored = set(there)
+    return Examples(pairs, [direction for direction in table.directions if direction not in scored])
 
 
 def _numbers(table: PairTable, direction: Direction) -> range:

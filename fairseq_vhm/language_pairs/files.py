@@ -72,14 +72,21 @@ def check_out(out: Path) -> None:
 
 
 def write(out: Path, pairs: Sequence[PairScores], least: int, limit: float, **about: Any) -> None:
-    """Write all files to ``out``, in place of those that an earlier scoring left there."""
+    """Write all files to ``out``, in place of those that an earlier scoring left there.
+
+    Raises:
+        UserError: ``out`` cannot be made or written to.
+    """
     document = summary(pairs, least, limit, **about)
     warning = offtarget.warning(pairs, limit)
     parts = [f"**{warning}**"] if warning else []
     parts += [table.markdown() for table in all_tables(pairs, least)]
-    out.mkdir(exist_ok=True)
-    for path in _of_earlier_scoring(out):
-        path.unlink(missing_ok=True)
+    try:
+        out.mkdir(exist_ok=True)
+        for path in _of_earlier_scoring(out):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written: {error.strerror}; give another one") from error
     for pair in pairs:
         write_json(out / pair_file(pair), pair.as_json())
     write_text(out / TABLES, "\n\n".join(parts) + "\n")

@@ -61,12 +61,13 @@ def _score(pair: PairExamples, metrics: Sequence[str], resources: Resources) -> 
 
 def _by_own_summaries(pair: PairExamples, resources: Resources) -> list[Score]:
     """LaSE against the articles' own summaries, with the number ``n`` of outputs whose article has one."""
-    joined = [pair for pair in zip(pair.hypotheses, pair.own, strict=True) if pair[1] is not None]
+    outputs_and_own = zip(pair.hypotheses, pair.own, strict=True)
+    joined = [(output, own) for output, own in outputs_and_own if own is not None]
     if not joined:
         return []
     scores = score_lase(
         [output for output, _ in joined],
-        [[own] for _, own in joined if own is not None],
+        [[own] for _, own in joined],
         pair.target,
         resources.labse,
         resources.lid,

@@ -6,16 +6,15 @@
 
 import re
 from collections.abc import Iterable
+from itertools import combinations
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.language_codes import XLSUM, language_code
+from fairseq_vhm.language_codes import SPLIT_NAMES, XLSUM, language_code
 from preprocess.readers import SPLITS
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
-_SPLIT_WORDS = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid"}
-_SPLIT_WORDS["test"] = "test"
-_NAME = re.compile(rf"(?:(?P<languages>.+?)[._-])?(?P<split>{'|'.join(_SPLIT_WORDS)})", re.IGNORECASE)
+_NAME = re.compile(rf"(?:(?P<languages>.+?)[._-])?(?P<split>{'|'.join(SPLIT_NAMES)})", re.IGNORECASE)
 
 Languages = tuple[str, str]
 
@@ -30,15 +29,16 @@ def find_inputs(anything: Iterable[str], by_split: dict[str, Iterable[str]]) -> 
     Raises:
         UserError: something is missing, a name says no split, or a file stands in two.
     """
-    found: dict[str, dict[str, None]] = {split: {} for split in SPLITS}
+    found: dict[str, dict[Path, Path]] = {split: {} for split in SPLITS}
     for split, given in by_split.items():
         for name in given:
-            found[split] |= dict.fromkeys(map(str, _files(name, f"--{split}")))
+            for path in _files(name, f"--{split}"):
+                found[split].setdefault(path.resolve(), path)
     for name in anything:
         for path in _files(name, "INPUT"):
-            found[_split_of(path)][str(path)] = None
+            found[_split_of(path)].setdefault(path.resolve(), path)
     _refuse_twice(found)
-    return {split: tuple(files) for split, files in found.items() if files}
+    return {split: tuple(map(str, files.values())) for split, files in found.items() if files}
 
 
 def _files(name: str, flag: str) -> list[Path]:
@@ -63,19 +63,18 @@ def _split_of(path: Path) -> str:
             f"{path}: its name does not say which split it is (as english_train.jsonl does); give it with "
             "--train, --valid or --test, written before each file, folder or quoted pattern"
         )
-    return _SPLIT_WORDS[match["split"].lower()]
+    return SPLIT_NAMES[match["split"].lower()]
 
 
 def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".jsonl")
 
 
-def _refuse_twice(found: dict[str, dict[str, None]]) -> None:
-    for split, files in found.items():
-        for other, more in found.items():
-            both = [name for name in files if name in more]
-            if split != other and both:
-                raise UserError(f"{both[0]}: given as {split} and as {other}; give each file once")
+def _refuse_twice(found: dict[str, dict[Path, Path]]) -> None:
+    for (split, files), (other, more) in combinations(found.items(), 2):
+        both = [path for real, path in files.items() if real in more]
+        if both:
+            raise UserError(f"{both[0]}: given as {split} and as {other}; give each file once")
 
 
 def languages_of(path: Path) -> Languages | None:

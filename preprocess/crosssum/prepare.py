@@ -5,26 +5,21 @@ of it was made, and what inference needs) and ``findings.txt``: a line for each 
 leak and each contradiction.
 """
 
-import hashlib
-import json
-import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from fairseq_vhm.data.corpus_layout import FORMAT, PAIRS, TEXTS
 from fairseq_vhm.data.corpus_writer import write_info
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.text.segment import MANIFEST_NAME
 from preprocess.crosssum.build import COUNTS, CorpusBuilder
 from preprocess.crosssum.collect import RAW, READING_ORDER, Collector
 from preprocess.crosssum.rows import read_rows
 from preprocess.crosssum.settings import CrossSumSettings
-from preprocess.manifest import describe_files, tool_versions
 from preprocess.progress import Progress
 from preprocess.records import Pair, Problem
-from preprocess.trio import FINDINGS_NAME
-from preprocess.workspace import Workspace, finished, write_json
+from preprocess.run import FINDINGS_NAME, Recipe, run
+from preprocess.workspace import Workspace
 
 _INTERMEDIATE = (RAW, COUNTS)
 
@@ -37,31 +32,13 @@ def prepare_crosssum(
     Raises:
         UserError: anything wrong with settings, inputs, or ``out``.
     """
-    out = Path(os.path.abspath(out))
-    progress.stage("hash the inputs")
-    try:
-        files = [path for paths in settings.paths.values() for path in paths]
-        inputs = describe_files(dict.fromkeys(files + settings.reused_files()))
-        fingerprint = _fingerprint(settings, inputs)
-        work = Workspace(out, fingerprint, progress)
-        with work.locked():
-            if manifest := finished(out, fingerprint, overwrite):
-                return manifest, False
-            with work.building():
-                made = _make(settings, work, workers)
-                return _publish(work, settings, fingerprint, inputs, made), True
-    except OSError as error:
-        raise UserError(f"{error.filename or out}: {error.strerror or error}") from error
+    files = [path for paths in settings.paths.values() for path in paths] + settings.reused_files()
+    make = partial(_make, settings, workers)
+    recipe = Recipe(settings, list(dict.fromkeys(files)), ("crosssum", FORMAT), _INTERMEDIATE, make)
+    return run(recipe, out, overwrite, progress)
 
 
-def _fingerprint(settings: CrossSumSettings, inputs: list[dict]) -> str:
-    """Hash of everything that the result depends on."""
-    contents = [entry["sha256"] for entry in inputs]
-    made_from = json.dumps(["crosssum", FORMAT, asdict(settings), contents], sort_keys=True)
-    return hashlib.sha256(made_from.encode()).hexdigest()
-
-
-def _make(settings: CrossSumSettings, work: Workspace, workers: int) -> dict:
+def _make(settings: CrossSumSettings, workers: int, work: Workspace) -> dict:
     """All stages; returns the manifest's account of them."""
     for name in (TEXTS, PAIRS, RAW):
         (work.folder / name).mkdir(exist_ok=True)
@@ -103,21 +80,3 @@ def _refuse_leaks(leaks: dict[str, int], rows: int, first: str) -> None:
         f"{first}: the first of {sum(leaks.values()):,} of {rows:,} training rows that are also "
         f"held out ({counted}): leave them out with --dedup drop, or keep them with --dedup report"
     )
-
-
-def _publish(
-    work: Workspace, settings: CrossSumSettings, fingerprint: str, inputs: list[dict], made: dict
-) -> dict:
-    """Write the manifest and give the folder its name."""
-    manifest = {
-        "format": FORMAT,
-        "fingerprint": fingerprint,
-        "settings": asdict(settings),
-        **made,
-        "inputs": inputs,
-        "outputs": work.outputs(leave_out=_INTERMEDIATE),
-        "versions": tool_versions(),
-    }
-    write_json(manifest, work.path(MANIFEST_NAME))
-    work.publish(leave_out=_INTERMEDIATE)
-    return manifest

@@ -8,7 +8,7 @@ from fairseq_vhm.text.mt5 import CONFIG, MODEL
 from preprocess.collect import DEDUP
 from preprocess.crosssum.inputs import Languages, parse_languages
 from preprocess.records import ON_ERROR
-from preprocess.settings import SMALLEST_VOCABULARY, refuse_below, refuse_unknown
+from preprocess.settings import SMALLEST_VOCABULARY, refuse_below, refuse_coverage, refuse_unknown
 
 LEAKS = ("stop", *DEDUP)
 
@@ -41,9 +41,9 @@ class CrossSumSettings:
         refuse_below("--vocab-size", self.vocab_size, SMALLEST_VOCABULARY)
         refuse_below("--spm-sample-mib", self.spm_sample_mib, 1)
         refuse_below("--max-source-length", self.max_source_length, 0)
-        for flag, share in (("character-coverage", self.character_coverage), ("spm-alpha", self.spm_alpha)):
-            if not 0.0 <= share <= 1.0:
-                raise UserError(f"--{flag} {share}: give a number from 0 to 1")
+        refuse_coverage(self.character_coverage)
+        if not 0.0 <= self.spm_alpha <= 1.0:
+            raise UserError(f"--spm-alpha {self.spm_alpha}: give a number from 0 to 1")
         if self.spm_model and self.mt5:
             raise UserError("--spm and --mt5 both give a vocabulary: choose one")
         if not self.files:

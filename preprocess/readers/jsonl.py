@@ -14,7 +14,7 @@ from fairseq_vhm.files import parse_json
 from fairseq_vhm.text.segment import language_of
 from preprocess.readers.base import Request
 from preprocess.records import Level, Pair, Problem, origin
-from preprocess.text import BadText, clean, decode, numbered_lines
+from preprocess.text import BadText, clean, decode, numbered_lines, shows
 
 _DEFAULT_KEYS = "source,target"
 _LINE_BREAKS = re.compile(r"[\r\n]+")
@@ -89,6 +89,6 @@ def text_value(record: dict, key: str, line_breaks: re.Pattern = _LINE_BREAKS) -
     except UnicodeEncodeError as error:
         raise BadText("broken UTF-8", f"lone surrogate in '{key}'") from error
     text = clean(line_breaks.sub(" ", value))
-    if not text:
+    if not shows(text):
         raise BadText("empty text", f"'{key}'")
     return text

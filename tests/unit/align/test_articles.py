@@ -107,6 +107,23 @@ def test_bytes_that_are_no_utf8_are_a_wrong_line(tmp_path):
         read(tmp_path)
 
 
+def test_an_address_may_be_null_where_there_is_an_id(tmp_path):
+    for language in ("en", "fr"):
+        (tmp_path / f"{language}.jsonl").write_text(json.dumps(GOOD | {"url": None, "id": "7"}))
+    assert [articles.urls for articles in read(tmp_path)[0]] == [["7"], ["7"]]
+
+
+def test_a_file_that_goes_or_changes_while_it_is_used_is_named(tmp_path):
+    languages, _ = read(aligned.write(tmp_path, [Page("en", "a", ANY), Page("fr", "a", ANY)]))
+    path = tmp_path / "en_train.jsonl"
+    path.write_text("x" * path.stat().st_size)
+    with pytest.raises(UserError, match=r"en_train\.jsonl: changed while it was used \(not JSON"):
+        list(languages[0].read([0]))
+    path.unlink()
+    with pytest.raises(UserError, match=r"en_train\.jsonl: cannot be read: No such file"):
+        list(languages[0].read([0]))
+
+
 def test_a_language_without_articles_is_refused(tmp_path):
     (tmp_path / "en_train.jsonl").write_text("\n")
     (tmp_path / "fr_train.jsonl").write_text(json.dumps(GOOD))
@@ -146,6 +163,8 @@ def test_missing_empty_and_packed_folders_and_single_languages_are_refused(tmp_p
     aligned.write(tmp_path, [Page("en", "1", ANY)])
     with pytest.raises(UserError, match="files of one language, en"):
         find_sources([tmp_path], {})
-    (tmp_path / "fr_train.jsonl.gz").touch()
-    with pytest.raises(UserError, match="unpack"):
-        find_sources([tmp_path], {})
+    packed = tmp_path / "fr_train.jsonl.gz"
+    packed.touch()
+    for given in (tmp_path, packed):
+        with pytest.raises(UserError, match=r"fr_train\.jsonl\.gz: packed; unpack"):
+            find_sources([given], {})

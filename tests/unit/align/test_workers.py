@@ -14,7 +14,7 @@ from fairseq_vhm.align.keys import KEY
 from fairseq_vhm.align.search import Searches, search
 from fairseq_vhm.align.settings import Searching
 from fairseq_vhm.align.store import VectorStore
-from fairseq_vhm.align.workers import RayWorkers, ThisProcess, open_workers, require
+from fairseq_vhm.align.workers import RayWorkers, ThisProcess, check_address, open_workers, require
 from fairseq_vhm.errors import UserError
 from preprocess.progress import Progress
 
@@ -93,6 +93,13 @@ def test_an_address_where_nothing_answers_is_refused(address):
     pytest.importorskip("ray", reason="ray is not installed: pip install 'fairseq-vhm[ray]'")
     with pytest.raises(UserError, match=f"^--ray {address}: no cluster answers there"), open_workers(address):
         pass
+
+
+@pytest.mark.parametrize("address", ["local", "auto"])
+def test_the_cluster_of_this_machine_has_no_address_to_knock_at(address):
+    check_address(address)
+    with pytest.raises(UserError, match=f"--ray {address}1: no cluster answers there"):
+        check_address(f"{address}1")
 
 
 def test_a_missing_package_is_one_line_that_names_the_extra():

@@ -2,13 +2,21 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetBuilder
+from fairseq.data.indexed_dataset import IndexedDatasetBuilder, MMapIndexedDataset, MMapIndexedDatasetBuilder
 
-from fairseq_vhm.data.checks import check_dictionaries, check_pair, read_binarised
+from fairseq_vhm.data.checks import (
+    BinarisedText,
+    check_dictionaries,
+    check_pair,
+    check_text,
+    read_binarised,
+)
+from fairseq_vhm.data.corpus_writer import write_index
 from fairseq_vhm.errors import UserError
 
 SIZE = 44  # symbols of the toy dictionary without tags
@@ -39,6 +47,46 @@ def test_sound_data_pass_and_are_read_as_fairseq_reads_them(pair):
     assert read_binarised(pair[0]).sizes.tolist() == MMapIndexedDataset(pair[0]).sizes.tolist()
 
 
+def test_files_of_fairseqs_older_format_are_left_to_fairseq(tmp_path, toy_data):
+    builder = IndexedDatasetBuilder(str(tmp_path / "old.bin"), dtype=np.int32)
+    for _ in range(3):
+        builder.add_item(torch.tensor([SIZE + 9, 2]))
+    builder.finalize(str(tmp_path / "old.idx"))
+    old, new = str(tmp_path / "old"), str(toy_data / "cls" / "train.en-zh.en")
+    assert read_binarised(old) is None
+    for pair in ((old, new), (new, old)):
+        check_pair(*pair, SIZE, "dict.en.txt")
+    check_text(old, SIZE, "dict.en.txt")
+
+
+def test_one_side_by_itself_is_held_against_the_dictionary(pair, caplog):
+    write_empty(pair[0], {2: [2]})
+    check_text(pair[0], SIZE, "dict.en.txt")
+    assert "train.en-zh.en.bin: line 2 without a token, of 60" in caplog.text
+    with pytest.raises(UserError, match="is beyond dict.en.txt"):
+        check_text(pair[0], 20, "dict.en.txt")
+
+
+@pytest.mark.parametrize("sizes", [[], [0, 0]])
+def test_files_without_any_token_are_named(pair, sizes):
+    open(pair[0] + ".bin", "wb").close()
+    write_index(Path(pair[0]), 8, np.array(sizes, np.int32))
+    refused(pair, "train.en-zh.en.bin: holds no text")
+
+
+def test_of_a_large_file_texts_from_its_first_to_its_last_tell_the_largest_id(tmp_path):
+    """400 MB of zeros, which no disk keeps; empty texts at both ends and between."""
+    count, length = 20_000, 10_000
+    sizes = np.where(np.arange(count) % 7 == 0, 0, length).astype(np.int32)
+    tokens = np.memmap(tmp_path / "x.bin", dtype=np.uint16, mode="w+", shape=(int(sizes.sum()),))
+    text = BinarisedText(str(tmp_path / "x"), sizes, np.dtype(np.uint16))
+    assert tokens.nbytes > 1 << 28 and text.largest_id() == 0
+    for place in (0, -1):
+        tokens[place] = 77
+        assert text.largest_id() == 77
+        tokens[place] = 0
+
+
 def test_missing_target_is_named(pair):
     os.remove(pair[1] + ".bin")
     refused(pair, "train.en-zh.zh.bin: missing")
@@ -48,6 +96,18 @@ def test_missing_target_is_named(pair):
 def test_index_cut_short_is_named(pair, keep):
     cut(pair[0] + ".idx", keep)
     refused(pair, "train.en-zh.en.idx")
+
+
+@pytest.mark.parametrize(
+    ("place", "byte", "named"),
+    [(0, b"X", "no index of fairseq's"), (9, b"\7", "unknown version"), (17, b"\6", "type 6")],
+)
+def test_an_index_of_another_kind_is_named(pair, place, byte, named):
+    """Magic, version and type of the ids; 6 is that of floating-point numbers."""
+    with open(pair[0] + ".idx", "r+b") as file:
+        file.seek(place)
+        file.write(byte)
+    refused(pair, f"train.en-zh.en.idx: {named}" if place != 17 else named)
 
 
 @pytest.mark.parametrize("keep", [0, 100])

@@ -247,6 +247,33 @@ def test_a_description_that_makes_no_sense_is_named(copy, change, named):
     refused(copy, "corpus.json", named)
 
 
+@pytest.mark.parametrize("content", ["[]", '"corpus"', '{"languages": ["en"]}'])
+def test_what_is_no_description_is_named(copy, content):
+    (copy / "corpus.json").write_text(content)
+    refused(copy, "corpus.json: is no description of a corpus")
+
+
+def test_an_index_of_another_format_is_named(copy):
+    path = copy / "texts" / "articles.fr.idx"
+    path.write_bytes(b"TNTIDX\0\0" + path.read_bytes()[8:])
+    refused(copy, "articles.fr.idx: no index of fairseq's memory-mapped format")
+
+
+def test_lengths_that_do_not_fit_the_places_of_their_texts_are_named(copy):
+    """The first text is one token longer: the file is as long, and its last text where it was."""
+    path = copy / "texts" / "articles.fr.idx"
+    content = bytearray(path.read_bytes())
+    content[26] += 1
+    path.write_bytes(content)
+    refused(copy, "articles.fr.idx: lengths and places of texts disagree")
+
+
+def test_a_writer_does_not_write_over_a_folder(copy):
+    with pytest.raises(UserError, match="DATA: exists already; choose another folder"):
+        CorpusWriter(copy, DICTIONARY, "sentencepiece")
+    assert sorted(path.name for path in copy.parent.iterdir()) == ["DATA"]
+
+
 def test_a_dictionary_of_another_corpus_is_named(copy):
     path = copy / "dict.txt"
     path.write_text(path.read_text().replace("w5 1", "x5 1"))
@@ -290,6 +317,8 @@ def test_directions_that_make_no_sense_are_named(copy):
     for change in ({"source": "de"}, {"count": 0}, twice):
         path.write_text(json.dumps([groups[0] | change, *groups[1:]]))
         refused(copy, "train.json")
+    path.write_text(json.dumps([{"source": "en", "target": "fr"}]))
+    refused(copy, "train.json: a group lacks source, target or count")
 
 
 def test_what_a_corpus_lacks_is_named_when_it_is_asked_for(told):

@@ -51,6 +51,20 @@ def ids_of(dictionary, folder, text: str) -> list[int]:
     return dictionary.encode_line(symbols, add_if_not_exist=False).tolist()
 
 
+def test_there_is_no_room_for_the_tag_of_a_further_task(folder, monkeypatch):
+    monkeypatch.setitem(TASKS, "titles", "titles of articles")
+    with pytest.raises(UserError, match="no room for a task beside cls, mt, ms: drop the plugin"):
+        read_dictionary(folder / "dict.txt").mark(None)
+
+
+def test_a_dictionary_that_lacks_the_token_of_a_tag_is_no_whole_vocabulary(folder, tmp_path):
+    lines = (folder / "dict.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = [line for line in lines if not line.startswith(f"{TAG_TOKENS[0]} ")]
+    (tmp_path / "dict.txt").write_text("".join(lines), encoding="utf-8")
+    with pytest.raises(UserError, match=f"DATA's dictionary has no '{TAG_TOKENS[0]}'"):
+        read_dictionary(tmp_path / "dict.txt").mark(None)
+
+
 # ---- ids ---------------------------------------------------------------------------------------
 
 

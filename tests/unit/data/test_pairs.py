@@ -1,5 +1,7 @@
 """Pairs: cutting, tags, few-shot subsets, batches of one task, nothing lost."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from fairseq.data import ListDataset
 from fairseq_vhm.data.loading import PairOptions, TaskFolder, load_dictionary, load_pairs, task_tag
 from fairseq_vhm.data.pairs import Batching, CutDataset, MultiTaskPairs, TrainingPairs, few_shot_subset
 from fairseq_vhm.data.plan import Turn
+from fairseq_vhm.errors import UserError
 
 TASKS = ("cls", "mt", "ms")
 
@@ -35,6 +38,45 @@ def folders(toy_data):
     return {task: TaskFolder.find(str(toy_data), task) for task in TASKS}
 
 
+@pytest.fixture
+def two_pairs(toy_data, tmp_path):
+    """DATA whose CLS folder holds English to Chinese, and the other way round."""
+    shutil.copytree(toy_data / "cls", tmp_path / "cls")
+    for path in list((tmp_path / "cls").glob("*.en-zh.*")):
+        shutil.copy(path, path.with_name(path.name.replace("en-zh", "zh-en")))
+    return str(tmp_path)
+
+
+def test_of_several_pairs_of_languages_one_must_be_named(two_pairs):
+    with pytest.raises(UserError, match=r"cls: holds several pairs .*\(en-zh, zh-en\).*--source-lang"):
+        TaskFolder.find(two_pairs, "cls")
+    for given in ({"source": "zh"}, {"target": "en"}, {"source": "zh", "target": "en"}):
+        folder = TaskFolder.find(two_pairs, "cls", **given)
+        assert (folder.source, folder.target) == ("zh", "en")
+
+
+def test_a_language_that_the_folder_does_not_hold_is_refused(toy_data):
+    for given, named in (({"source": "de"}, "--source-lang de"), ({"target": "de"}, "--target-lang de")):
+        with pytest.raises(UserError, match=f"cls: holds en-zh, none of {named}; drop the flag"):
+            TaskFolder.find(str(toy_data), "cls", **given)
+
+
+def test_languages_with_hyphens_are_read_off_the_files(tmp_path):
+    (tmp_path / "cls").mkdir()
+    for name in ("train.sr-latn-en.sr-latn.idx", "train.sr-latn-en.en.idx", "odd.idx", "train.en.idx"):
+        (tmp_path / "cls" / name).touch()
+    folder = TaskFolder.find(str(tmp_path), "cls")
+    assert (folder.source, folder.target) == ("sr-latn", "en")
+
+
+def test_a_folder_without_binaries_is_refused(tmp_path):
+    (tmp_path / "cls").mkdir()
+    with pytest.raises(UserError, match="cls: holds no SPLIT.SRC-TGT.SRC.idx file"):
+        TaskFolder.find(str(tmp_path), "cls")
+    with pytest.raises(UserError, match="mt: missing"):
+        TaskFolder.find(str(tmp_path), "mt")
+
+
 @pytest.fixture(scope="module")
 def dictionary(folders):
     return load_dictionary(list(folders.values()))
@@ -57,6 +99,20 @@ def test_source_tag_stands_before_the_text_and_target_tag_starts_the_decoder(fol
     assert batch["net_input"]["prev_output_tokens"][0, 0] == tag
     torch.testing.assert_close(batch["net_input"]["prev_output_tokens"][0, 1:], plain["target"][:-1])
     assert without.collater([plain])["net_input"]["prev_output_tokens"][0, 0] == dictionary.eos()
+
+
+def test_a_batch_keeps_each_summary_with_its_pair_and_no_pairs_make_no_batch(folders, dictionary):
+    """Summaries are their pairs' numbers, so that sorting by length shows."""
+    def numbered(index, target):
+        return torch.tensor([*[4 + index] * (index + 1), dictionary.eos()])
+
+    folder, options = folders["cls"], PairOptions(max_source=64, max_target=64, tag_place="source")
+    pairs = load_pairs(folder, "train", dictionary, options, summaries=numbered)
+    batch = pairs.collater([pairs[index] for index in range(4)])
+    for row, index in enumerate(batch["id"].tolist()):
+        expected = [*numbered(index, None).tolist(), *[dictionary.pad()] * (3 - index)]
+        assert batch["net_input"]["summary"][row].tolist() == expected
+    assert pairs.collater([]) == {}
 
 
 def test_smaller_few_shot_subsets_are_inside_larger_ones():

@@ -68,6 +68,28 @@ def test_named_folders_alone_are_read_and_monolingual_sides_need_not_be_aligned(
     assert len(streams(data_with_mono)[0]["dae"]) == 120 + 50
 
 
+def test_further_parts_of_the_training_data_are_read_as_the_tasks_read_them(data_with_mono, tmp_path):
+    """``train1``, of MT on both sides, of ``mono`` on the one that is not the source."""
+    data = shutil.copytree(data_with_mono, tmp_path / "DATA")
+    for folder, languages in (("mt", ("en", "zh")), ("mono", ("zh",))):
+        for language in languages:
+            for extension in ("bin", "idx"):
+                file = data / folder / f"train.en-zh.{language}.{extension}"
+                shutil.copy(file, file.with_name(file.name.replace("train.", "train1.")))
+    _, _, task = streams(data, pretraining_texts="mt,mono", mlm_target="text")
+    task.load_dataset("train", combine=True)
+    parts = task.datasets["train"].parts
+    counts = {stream: len(parts[stream]) for stream in ("mt", "cmlm", "dae")}
+    assert counts == {"mt": 60, "cmlm": 60, "dae": 2 * 60 + 30 + 2 * 20}
+    assert restored(parts["cmlm"], task, 30 + 4) == restored(parts["cmlm"], task, 4)
+
+
+def test_a_split_without_monolingual_texts_is_refused_by_name(data_with_mono):
+    _, _, task = streams(data_with_mono, pretraining_texts="mono")
+    with pytest.raises(UserError, match="mono: no texts of valid for --pretraining-tasks dae"):
+        task.load_dataset("valid_dae", combine=False)
+
+
 def test_cmlm_reads_a_translation_pair_as_one_text(data):
     parts, _, task = streams(data, mlm_target="text")
     expected = [" ".join(pair) for pair in zip(texts(data, "mt", "en"), texts(data, "mt", "zh"), strict=True)]

@@ -1,10 +1,13 @@
 """What holds over all pairs: wrong languages counted output by output, means pair by pair."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from fairseq_vhm.language_pairs import means, offtarget, tables
+from fairseq_vhm.errors import UserError
+from fairseq_vhm.language_pairs import files, means, offtarget, tables
+from fairseq_vhm.language_pairs.evaluation import oddities
 from fairseq_vhm.language_pairs.results import MIN_PAIR_SIZE, PairScores, counted
 from fairseq_vhm.metrics.offtarget import score_offtarget
 from fairseq_vhm.text.langid import FastTextIdentifier
@@ -78,6 +81,46 @@ def test_without_offtarget_there_is_nothing_to_warn_of_and_no_table():
     pairs = [pair("en", "rn", 5, rouge2=3.0)]
     assert offtarget.warning(pairs) is None and tables.off_target_tables(pairs) == []
     assert offtarget.not_told(pairs) == ["rn"]
+
+
+def test_targets_that_the_identifier_does_not_know_are_named_below_the_table():
+    pairs = [pair("en", "fr", 9, {"fr": 9}), pair("en", "rn", 5, rouge2=3.0), pair("fr", "om", 5)]
+    (table,) = tables.off_target_tables(pairs)
+    assert table.notes[1:] == ["Not told, as the identifier does not know them: om, rn."]
+    assert [row[0] for row in table.rows] == ["all", "fr"]
+
+
+def test_what_a_reader_must_know_besides_the_figures_is_a_line_each():
+    known = PairScores("en", "fr", 2, {"lase_language": {"known": 1.0}, "lase_meaning": {"cut": 3.0}})
+    unknown = PairScores("en", "rn", 1, {"lase_language": {"known": 0.0}, "lase_meaning": {"cut": 1.0}})
+    told = pair("en", "fr", 2, {"fr": 2})
+    both = replace(known, metric={**known.metric, **told.metric})
+    assert list(oddities([known], ["a", "b"])) == [
+        "LaSE: 3 texts are longer than --labse reads and were cut (max in the signatures)"
+    ]
+    assert list(oddities([both, unknown], ["a", " ", ""])) == [
+        "2 of 3 outputs are empty and score 0",
+        "the identifier does not know rn: wrong languages are not told there",
+        "LaSE: --lid does not know rn, so its confidence counts as 1 there",
+        "LaSE: 4 texts are longer than --labse reads and were cut (max in the signatures)",
+    ]
+    assert list(oddities([told], ["a"])) == []
+
+
+def test_of_many_languages_the_first_are_named_and_the_others_counted():
+    pairs = [PairScores("en", f"q{n:02}", 1, {"lase_language": {"known": 0.0}}) for n in range(11)]
+    (line,) = oddities(pairs, ["a"] * 11)
+    assert "q00, q01, q02, q03, q04, q05, q06, q07 and 3 more" in line
+
+
+def test_scores_are_not_written_where_no_folder_can_be(tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "gone" / "scores"):
+        with pytest.raises(UserError, match=f"^--out {out}: not a folder, nor can it be made"):
+            files.check_out(out)
+    files.check_out(tmp_path / "new")
+    with pytest.raises(UserError, match=f"^--out {tmp_path}/file: cannot be written: File exists"):
+        files.write(tmp_path / "file", [pair("en", "fr", 3, {"fr": 3})], 1, 5.0)
 
 
 def test_means_are_over_pairs_by_target_source_and_pivot():

@@ -56,6 +56,15 @@ def test_a_folder_is_searched_and_names_say_the_split(tmp_path):
     assert list(pattern) == ["test"] and len(pattern["test"]) == 2
 
 
+def test_one_file_by_two_names_is_one_file(tmp_path, monkeypatch):
+    (tmp_path / "english_train.jsonl").touch()
+    monkeypatch.chdir(tmp_path)
+    twice = [str(tmp_path), "english_train.jsonl"]
+    assert find_inputs(twice, {}) == {"train": (str(tmp_path / "english_train.jsonl"),)}
+    with pytest.raises(UserError, match=r"english_train\.jsonl: given as train and as test"):
+        find_inputs([str(tmp_path)], {"test": ["english_train.jsonl"]})
+
+
 def test_a_file_without_a_split_is_refused_with_the_remedy(tmp_path):
     (tmp_path / "english.jsonl").touch()
     with pytest.raises(UserError, match=r"english.jsonl: its name does not say which split .* --train"):

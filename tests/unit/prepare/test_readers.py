@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fairseq_vhm.errors import UserError
-from preprocess.readers import ReaderOptions, Request, open_spec
+from preprocess.readers import READERS, ReaderOptions, Request, open_spec, register_reader
 from preprocess.records import Level, Pair, Problem
 
 
@@ -32,6 +32,7 @@ def write(path, *lines, end=b"\n"):
 BAD_LINES = [
     (b"", "empty line"),
     (b" \t\xe3\x80\x80", "empty line"),
+    ("\u200b \ufeff\u200b".encode(), "empty line"),
     (b"caf\xe9", "broken UTF-8: byte 4 of the line"),
     (b"\xef\xbb\xbfa mark", "byte order mark"),
     (b"one\rtwo", "carriage return inside a line"),
@@ -360,6 +361,25 @@ def test_an_unknown_ncls_tag_is_named(ncls):
     assert str(problem).startswith(f"{path}:2: unknown tag: <FR-REF1>")
 
 
+def test_ncls_takes_a_validation_file_that_is_named_by_itself_with_lcsts_beside_it(ncls):
+    named = ncls / "ZH2ENSUM" / "ZH2ENSUM_train.txt"
+    (ncls / "PART_I.txt").rename(named.with_name("PART_I.txt"))
+    reader = open_spec(f"ncls:{named}", Request("cls", "zh", "en"))
+    assert list(reader.read(reader.files(None))) == read(f"ncls:{ncls}", "cls", ("zh", "en"))
+
+
+def test_ncls_names_a_block_without_a_summary_in_the_language_that_is_asked_for(ncls):
+    path = write(ncls / "EN2ZHSUM" / "EN2ZHSUM_train.txt", "<doc id=1>", "<Article>a</Article>", "</doc>")
+    (problem,) = read(f"ncls:{ncls}")
+    assert str(problem) == f"{path}:1: missing element: no <zh-summary>"
+
+
+def test_ncls_names_a_document_that_ends_with_the_file_of_lcsts(ncls):
+    write(ncls / "PART_I.txt", LCSTS_PART_I[0], LCSTS_PART_I[1].rpartition("</doc>")[0])
+    (problem,) = read(f"ncls:{ncls}", "cls", ("zh", "en"))
+    assert problem.reason == "cut-off block" and "the file ends" in problem.detail
+
+
 def test_ncls_in_other_languages_is_refused():
     with pytest.raises(UserError, match="NCLS holds zh and en, not fr and en"):
         open_spec("ncls:x", Request("cls", "fr", "en"))
@@ -369,3 +389,17 @@ def test_ncls_in_other_languages_is_refused():
 def test_a_specification_without_format_or_path_is_refused(spec):
     with pytest.raises(UserError, match="write FORMAT:PATH, FORMAT one of lines, jsonl"):
         open_spec(spec, Request("cls", "en", "zh"))
+
+
+@pytest.mark.parametrize("keys", ["text", "a,b,c", "a,"])
+def test_jsonl_wants_two_keys(keys):
+    with pytest.raises(UserError, match="name two keys after '#', as in #source,target"):
+        open_spec(f"jsonl:x#{keys}", Request("cls", "en", "zh"))
+
+
+@pytest.mark.parametrize("name", ["lines", "two words", "a:b"])
+def test_a_format_whose_name_is_taken_or_cannot_stand_before_a_path_is_no_format(name):
+    before = dict(READERS)
+    with pytest.raises(ValueError, match=f"a format named '{name}'"):
+        register_reader(name, READERS["lines"])
+    assert before == READERS

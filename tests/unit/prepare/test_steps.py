@@ -21,7 +21,7 @@ from preprocess.duplicates import HeldOut, key_of
 from preprocess.encoding import encoder
 from preprocess.lengths import Lengths
 from preprocess.progress import Progress
-from preprocess.readers import Request
+from preprocess.readers import READERS, Request
 from preprocess.records import Dropped, Level, Pair, Problem
 from preprocess.workspace import Workspace, finished, write_json
 
@@ -227,6 +227,29 @@ def test_duplicates_are_counted_and_dropped_on_request(hundred_pairs, tmp_path, 
     fate = "dropped" if drop else "kept"
     assert f"x.train.en:4: held-out text, {fate}: pair cls.test" in findings[0]
     assert len(findings) == 3
+
+
+def test_a_split_of_which_nothing_is_left_is_refused_with_its_files(tmp_path):
+    for suffix in ("en", "zh"):
+        (tmp_path / f"x.train.{suffix}").write_text("\n")
+        (tmp_path / f"x.valid.{suffix}").write_text("a\n")
+    corpus = held_out_corpus(f"lines:{tmp_path}/x", hold_out=0)
+    sides = tmp_path / "out.en", tmp_path / "out.zh"
+    with pytest.raises(UserError, match=r"cls train: no pair is left of .*x\.train\.en, .*x\.train\.zh$"):
+        collect_split(corpus, "train", sides, tmp_path / "findings", "drop", Progress())
+
+
+def test_a_format_without_training_files_is_refused(tmp_path, monkeypatch):
+    class HeldOutOnly:
+        def __init__(self, path, request):
+            self.path = path
+
+        def files(self, split):
+            return [] if split == "train" else [self.path]
+
+    monkeypatch.setitem(READERS, "held", HeldOutOnly)
+    with pytest.raises(UserError, match="--cls: no training files"):
+        held_out_corpus(f"held:{tmp_path}")
 
 
 @pytest.fixture
