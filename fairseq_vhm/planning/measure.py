@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 
 import torch
 from fairseq import tasks
@@ -80,7 +80,9 @@ def trainer_of(run: Run) -> Trainer:
 
 def steps(run: Run, trainer: Trainer) -> Iterator[list[dict]]:
     """The samples of each update, epoch after epoch."""
-    for epoch in count(1):
+    epoch = 0
+    while True:
+        epoch += 1
         iterator = trainer.get_train_iterator(epoch, load_dataset=epoch == 1)
         trainer.begin_epoch(epoch)
         each = iterator.next_epoch_itr(fix_batches_to_gpus=False, shuffle=True)
