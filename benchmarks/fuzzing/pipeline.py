@@ -28,7 +28,7 @@ CHUNK = {"documents": [{"text": "A cat.", "sentences": ["A cat."]}], "counts": {
     {
         f"{OUT}/settings.json": one({"--beam": 4}),
         FILE_OF_CHUNK: one(CHUNK),
-        f"{OUT}/report.json": b"{}",
+        f"{OUT}/report.json": one({"files": [], "counts": {"documents": 1}}),
     },
 )
 def read_pipeline(folder: Path) -> None:

@@ -66,19 +66,28 @@ def pick(where: str, wanted: str, codes: Iterable[str]) -> str:
     Raises:
         UserError: there is none.
     """
-    from langcodes import closest_match, standardize_tag
+    from langcodes import closest_match
 
     codes = list(codes)
     if wanted in codes:
         return wanted
     tag = wanted.partition("_")[0] if wanted.endswith("_sum") else wanted
-    own = {standardize_tag(code, macro=True): code for code in codes if _is_same(code, tag)}
-    tag = standardize_tag(tag, macro=True)
-    nearest = closest_match(tag, list(own), max_distance=_FARTHEST)[0] if own else ""
+    own = {_standard(code): code for code in codes if _is_same(code, tag)}
+    nearest = closest_match(_standard(tag), list(own), max_distance=_FARTHEST)[0] if own else ""
     if nearest not in own:
         some = f"{', '.join(sorted(codes)[:_SHOWN])}{', ...' if len(codes) > _SHOWN else ''}"
         raise UserError(f"{where}: does not know the language {wanted}; it has {some}")
     return own[nearest]
+
+
+def _standard(tag: str) -> str:
+    """A tag by CLDR's rules; of one whose script and region they do not know, the bare language."""
+    from langcodes import LanguageTagError, standardize_tag
+
+    try:
+        return standardize_tag(tag, macro=True)
+    except LanguageTagError:
+        return language_code(tag)
 
 
 def _is_same(code: str, wanted: str) -> bool:

@@ -126,14 +126,23 @@ class RunFolder:
 
     @property
     def report(self) -> dict | None:
-        """The report of a run that is done."""
+        """The report of a run that is done, its texts being there.
+
+        Raises:
+            UserError: it is damaged, or a file of texts is gone.
+        """
         path = self.out / _REPORT
         if not path.exists():
             return None
         try:
-            return dict(parse_json(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+            report = dict(parse_json(path.read_text(encoding="utf-8")))
+            report["counts"] = {str(name): int(count) for name, count in dict(report["counts"]).items()}
+            files = [self.out / _text(name) for name in report["files"]]
+        except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
             raise UserError(f"{path}: {_DAMAGED}") from error
+        if gone := [file for file in files if not file.is_file()]:
+            raise UserError(f"{gone[0]}: missing, though {path} says that it was written; give --overwrite")
+        return report
 
     def has_chunk(self, step: str, number: int) -> bool:
         """Whether a step has finished a chunk."""
@@ -165,15 +174,22 @@ class RunFolder:
         return len(list((self.work / step).glob("*.json")))
 
     def publish(self, step: str, name: str) -> Counter:
-        """Write all texts of a step to ``OUT/NAME``, one a line; what its chunks counted, summed up."""
+        """Write all texts of a step to ``OUT/NAME``, one a line; what its chunks counted, summed up.
+
+        Raises:
+            UserError: a chunk is damaged, or the texts cannot be written.
+        """
         total: Counter = Counter()
         part = self.work / name
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            for number in range(self.count_chunks(step)):
-                documents, counts = self.load_chunk(step, number)
-                total.update(counts)
-                file.writelines(document.text + "\n" for document in documents)
-        os.replace(part, self.out / name)
+        try:
+            with part.open("w", encoding="utf-8", newline="\n") as file:
+                for number in range(self.count_chunks(step)):
+                    documents, counts = self.load_chunk(step, number)
+                    total.update(counts)
+                    file.writelines(document.text + "\n" for document in documents)
+            os.replace(part, self.out / name)
+        except OSError as error:
+            raise UserError(f"{self.out / name}: cannot be written: {error.strerror}") from error
         return total
 
     def finish(self, report: dict) -> None:

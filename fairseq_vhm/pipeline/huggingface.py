@@ -101,7 +101,7 @@ class HuggingFaceModel:
         """The folder's own generation settings, over them those of the command and of the direction.
 
         Raises:
-            UserError: they contradict each other.
+            UserError: they contradict each other, or ask for more than a text.
         """
         search = deepcopy(self.model.generation_config)
         chosen = self.settings.generation | self.direction.generation
@@ -113,6 +113,11 @@ class HuggingFaceModel:
         except (ValueError, TypeError) as error:
             why = " ".join(str(error).split())[:200]
             raise UserError(f"--{self.settings.flag}-gen-args: transformers refuses them ({why})") from error
+        if (search.num_return_sequences or 1) > 1 or search.return_dict_in_generate:
+            raise UserError(
+                f"{self.settings.where}: the best text alone is kept; take num_return_sequences and "
+                f"return_dict_in_generate out of --{self.settings.flag}-gen-args or generation_config.json"
+            )
         return search
 
     def _most(self) -> int:

@@ -23,7 +23,12 @@ class LexRank:
     """
 
     def __init__(self, lang: str, count: int) -> None:
-        WordSegmenter.check_language(lang)
+        try:
+            WordSegmenter.check_language(lang)
+        except UserError as error:
+            raise UserError(
+                f"--summarizer lexrank: has no rule for the words of '{lang}'; give a summarizer with --ms"
+            ) from error
         self.lang, self.count = lang, count
         self._words = _Words(lang)
         self._summarizer = _summarizer(language_of(lang))

@@ -24,11 +24,18 @@ class Seen:
 
 
 def spool(stream: BinaryIO, path: Path) -> None:
-    """Keep what comes from ``stream``, so that it can be read again; whole or not at all."""
+    """Keep what comes from ``stream``, so that it can be read again; whole or not at all.
+
+    Raises:
+        UserError: there is no room for it.
+    """
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as kept:
-        shutil.copyfileobj(stream, kept)
-    os.replace(part, path)
+    try:
+        with part.open("wb") as kept:
+            shutil.copyfileobj(stream, kept)
+        os.replace(part, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def examine(path: Path, name: str) -> Seen:

@@ -124,11 +124,15 @@ class TextModel:
         return self.segmenter.decode(symbols, self.target)
 
     def _build_generator(self) -> SequenceGenerator:
+        flag = f"--{self.settings.flag}-gen-args"
         try:
-            return self.task.build_generator(self.models, GenerationConfig(**self.settings.generation))
+            generator = self.task.build_generator(self.models, GenerationConfig(**self.settings.generation))
         except (AssertionError, ValueError, TypeError) as error:
             why = str(error) or "no reason given"
-            raise UserError(f"--{self.settings.flag}-gen-args: fairseq refuses them ({why})") from error
+            raise UserError(f"{flag}: fairseq refuses them ({why})") from error
+        if not isinstance(generator, SequenceGenerator):
+            raise UserError(f"{flag}: score_reference scores texts that are there; leave it out")
+        return generator
 
 
 def _load(settings: ModelSettings) -> tuple[list, DictConfig, FairseqTask]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fairseq_vhm.data.corpus_layout import CORPUS, DICTIONARY
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import parse_json
 from fairseq_vhm.pipeline.folder import hash_file
@@ -68,6 +69,8 @@ class ModelSettings:
         """All of it that decides about outputs, under the names of the flags; files by their contents."""
         kind, _, file = self.segmentation.partition(":")
         own = {*self.data.glob("**/dict.*.txt"), *manifests_of(self.data)}
+        if (self.data / CORPUS).is_file():
+            own.add(self.data / DICTIONARY)
         flag = f"--{self.flag}"
         return {
             flag: [hash_file(path) for path in self.files],

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import torch
 from fairseq import tasks
@@ -61,7 +62,7 @@ def measure(run: Run, units: UnitCosts, updates: int) -> Measured:
     """Train for some updates, nothing written; the first :data:`WARM_UP` are not counted."""
     trainer = trainer_of(run)
     taken, work = [], []
-    for number, step in zip(range(WARM_UP + updates), steps(run, trainer), strict=False):
+    for number, step in enumerate(islice(steps(run, trainer), WARM_UP + updates)):
         seconds = _seconds(partial(train, trainer, step))
         if number >= WARM_UP:
             taken.append(seconds)
@@ -78,11 +79,14 @@ def trainer_of(run: Run) -> Trainer:
 
 
 def steps(run: Run, trainer: Trainer) -> Iterator[list[dict]]:
-    """The samples of each update of the first epoch."""
-    iterator = trainer.get_train_iterator(epoch=1, load_dataset=True)
-    trainer.begin_epoch(1)
-    each = iterator.next_epoch_itr(fix_batches_to_gpus=False, shuffle=True)
-    yield from iterators.GroupedIterator(each, run.steps_an_update)
+    """The samples of each update, epoch after epoch."""
+    epoch = 0
+    while True:
+        epoch += 1
+        iterator = trainer.get_train_iterator(epoch, load_dataset=epoch == 1)
+        trainer.begin_epoch(epoch)
+        each = iterator.next_epoch_itr(fix_batches_to_gpus=False, shuffle=True)
+        yield from iterators.GroupedIterator(each, run.steps_an_update)
 
 
 def train(trainer: Trainer, step: list[dict]) -> None:

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from fairseq_vhm.planning.batches import Batches, Schedule, batches_of
+from fairseq_vhm.planning.batches import Material, Schedule
 from fairseq_vhm.planning.devices import Device
 from fairseq_vhm.planning.measure import Measured, measure
 from fairseq_vhm.planning.run import Run
 from fairseq_vhm.planning.storage import Memory, checkpoint, checkpoints_kept, memory
-from fairseq_vhm.planning.texts import Texts, dictionary_bytes, folder_bytes
 from fairseq_vhm.planning.unit_costs import UnitCosts
 from fairseq_vhm.tables import Table
 
@@ -23,20 +21,16 @@ class Wanted:
     """What to plan.
 
     Args:
-        symbols: of the dictionary, marks included.
-        data: the prepared folder, if there is one.
         gpus: numbers of GPUs to give the time for.
         utilisation: the share of the published rate that training is taken to reach.
         updates: to measure here; 0: none.
     """
 
     run: Run
-    texts: list[Texts]
-    symbols: int
+    material: Material
     devices: list[Device]
     gpus: list[int]
     utilisation: float
-    data: Path | None = None
     updates: int = 0
 
 
@@ -57,10 +51,8 @@ class Plan:
 
     wanted: Wanted
     parameters: int
-    batches: dict[str, Batches]
     schedule: Schedule
     work: float
-    data_bytes: int
     checkpoint_bytes: int
     checkpoints: int
     memory: Memory
@@ -69,22 +61,22 @@ class Plan:
 
     @property
     def disk(self) -> int:
-        return self.data_bytes + self.checkpoint_bytes * self.checkpoints
+        return self.wanted.material.disk + self.checkpoint_bytes * self.checkpoints
 
     # ---- for programs --------------------------------------------------------------------------
 
     def as_json(self) -> dict:
         """All figures in bytes, seconds and multiply-adds."""
-        run, memory = self.wanted.run, self.memory
+        run, material, memory = self.wanted.run, self.wanted.material, self.memory
         return {
-            "run": {"arch": run.args.arch, "task": run.task, "symbols": self.wanted.symbols},
+            "run": {"arch": run.args.arch, "task": run.task, "symbols": material.symbols},
             "texts": [
                 {"task": t.task, "pairs": t.pairs, "source": t.source, "target": t.target, "tokens": t.tokens}
-                for t in self.wanted.texts
+                for t in material.texts
             ],
             "parameters": self.parameters,
             "disk": {
-                "data": self.data_bytes,
+                "data": material.disk,
                 "checkpoint": self.checkpoint_bytes,
                 "checkpoints": self.checkpoints,
                 "total": self.disk,
@@ -116,14 +108,14 @@ class Plan:
     def _of_texts(self) -> Table:
         rows = [
             [t.task, f"{t.pairs:,}", f"{t.source:.1f}", f"{t.target:.1f}", f"{t.tokens / 1e6:,.2f}"]
-            for t in self.wanted.texts
+            for t in self.wanted.material.texts
         ]
         columns = ["training pairs of", "pairs", "source tokens", "target tokens", "tokens (M)"]
         return Table("Texts", columns, rows)
 
     def _of_disk(self) -> Table:
         each = f"{self.checkpoints} checkpoints of {gib(self.checkpoint_bytes)} GiB"
-        rows = [["binarized data", gib(self.data_bytes)]]
+        rows = [["binarized data", gib(self.wanted.material.disk)]]
         rows += [[each, gib(self.checkpoint_bytes * self.checkpoints)], ["together", gib(self.disk)]]
         return Table("Disk", ["disk", "GiB"], rows)
 
@@ -164,9 +156,9 @@ class Plan:
             "Assumed: activations as torch keeps them on a CPU"
             + (", halved in 16 bits." if wanted.run.halved else "."),
         ]
-        if wanted.data is None:
+        if wanted.material.folder is None:
             lines.append("Assumed: the size of the dictionary's lines, and no validation and test sets.")
-        if any(texts.lengths is None for texts in wanted.texts):
+        if any(texts.lengths is None for texts in wanted.material.texts):
             lines.append("Assumed: all pairs of a task have its mean length, so no padding.")
         return lines
 
@@ -189,21 +181,18 @@ def make_plan(wanted: Wanted) -> Plan:
     Raises:
         UserError: flags and texts do not go together.
     """
-    run = wanted.run
-    units = UnitCosts(run, wanted.symbols)
-    batches = batches_of(run, wanted.texts)
-    schedule = Schedule.of(run, batches)
-    costs = {kind: one.cost(units) for kind, one in batches.items()}
+    run, material = wanted.run, wanted.material
+    units = UnitCosts(run, material.symbols, material.batches)
+    schedule = Schedule.of(run, material)
+    costs = {kind: one.cost(units) for kind, one in material.batches.items()}
     work = sum(number * costs[kind][0] for kind, number in schedule.mini_batches.items())
     activations = max(most for _, most in costs.values())
-    needed = memory(run, units.parameters, activations, wanted.symbols, units.output_width)
+    needed = memory(run, units.parameters, activations, material.symbols, units.output_width)
     return Plan(
         wanted,
         units.parameters,
-        batches,
         schedule,
         work,
-        _data_bytes(wanted),
         checkpoint(run, units.parameters, units.tensors),
         checkpoints_kept(run, schedule.updates, schedule.epochs),
         needed,
@@ -212,17 +201,10 @@ def make_plan(wanted: Wanted) -> Plan:
     )
 
 
-def _data_bytes(wanted: Wanted) -> int:
-    if wanted.data is not None:
-        return folder_bytes(wanted.data)
-    texts = sum(one.disk(wanted.symbols) for one in wanted.texts)
-    return texts + dictionary_bytes(wanted.symbols, len(wanted.texts))
-
-
 def _times(wanted: Wanted, schedule: Schedule, work: float, needed: Memory) -> Iterator[Time]:
     run = wanted.run
     for device in wanted.devices:
-        rate = device.multiply_adds(run.halved) * wanted.utilisation
+        rate = device.multiply_adds(run.halved, run.tf32) * wanted.utilisation
         for gpus in wanted.gpus:
             updates = schedule.updates * run.world / gpus
             seconds = schedule.updates * work / (rate * gpus)

@@ -5,15 +5,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq import tasks
-
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.names import TASKS
+from fairseq_vhm.planning.batches import Material, cut
 from fairseq_vhm.planning.devices import DEVICES
 from fairseq_vhm.planning.plan import Wanted
+from fairseq_vhm.planning.prepared import material_of
 from fairseq_vhm.planning.run import Run
 from fairseq_vhm.planning.storage import moments
-from fairseq_vhm.planning.texts import AMOUNT, Texts, by_task, cut_of, of_folder, of_lines, of_numbers
+from fairseq_vhm.planning.texts import (
+    AMOUNT,
+    Texts,
+    by_task,
+    cut_of,
+    dictionary_bytes,
+    of_lines,
+    of_numbers,
+)
 
 OF_TASK = re.compile(rf"({'|'.join(TASKS)})=(.+)")
 
@@ -39,7 +47,7 @@ class Words:
         """Sort words; DATA is the first, if it is no flag.  Values of ``--pairs`` may be fairseq's.
 
         Raises:
-            UserError: files are not two.
+            UserError: files are not two, or of a task that has some.
         """
         rest, numbers, files = [], [], {}
         for word in words:
@@ -48,6 +56,8 @@ class Words:
                 rest.append(word)
             elif AMOUNT.fullmatch(found[2]):
                 numbers.append(word)
+            elif found[1] in files:
+                raise UserError(f"{word}: the pairs of {found[1]} are given twice")
             else:
                 files[found[1]] = _two_files(word, found[2])
         of_fairseq = [value for value in pairs if "=" not in value]
@@ -97,29 +107,51 @@ def wanted_of(words: Iterable[str], settings: Settings) -> Wanted:
     said = Words.of(words, settings.pairs)
     run = Run.of(said.flags, said.data)
     moments(run)  # refuses an optimizer that it does not know
-    if said.data is not None and (said.pairs or said.files):
-        raise UserError(f"{said.data}: give a prepared folder, or numbers and files of the tasks, not both")
-    return Wanted(
-        run,
-        _texts(run, said, settings),
-        _symbols(run, said.data, settings),
-        [DEVICES[name] for name in settings.gpu],
-        settings.gpus,
-        settings.utilisation,
-        said.data,
-        settings.measured_updates if said.data else 0,
-    )
+    if said.data is None:
+        material, updates = _material(run, said, settings), 0
+    else:
+        _check_alone(said, settings)
+        material, updates = material_of(run, said.data), settings.measured_updates
+    devices = [DEVICES[name] for name in settings.gpu]
+    return Wanted(run, material, devices, settings.gpus, settings.utilisation, updates)
 
 
-def _texts(run: Run, said: Words, settings: Settings) -> list[Texts]:
-    if said.data is not None:
-        return of_folder(said.data, run.tasks)
-    cut = cut_of(settings.spm)
-    counted = [of_lines(task, *files, cut) for task, files in said.files.items()]
-    if lost := set(by_task(settings.lengths, "--lengths")) - set(by_task(said.pairs, "--pairs")):
+def _check_alone(said: Words, settings: Settings) -> None:
+    """Refuse what prepared data tell themselves."""
+    beside = {
+        "numbers or files": said.pairs or said.files,
+        "--lengths": settings.lengths,
+        "--vocab-size": settings.vocab_size,
+        "--spm": settings.spm,
+    }
+    if given := [name for name, value in beside.items() if value]:
+        raise UserError(f"{said.data}: a prepared folder says all of its pairs; leave {given[0]} out")
+
+
+def _material(run: Run, said: Words, settings: Settings) -> Material:
+    """What the user's numbers and files come to."""
+    if run.pretraining:
+        raise UserError(f"--pretraining-tasks {run.pretraining}: planned from DATA alone; give its folder")
+    texts, symbols = _texts(said, settings), _symbols(run, settings)
+    disk = sum(one.disk(symbols) for one in texts) + dictionary_bytes(symbols, len(texts))
+    fraction, seed = run.few_shot
+    used = [one.few_shot(fraction, seed) if one.task == "cls" else one for one in texts]
+    used = [one for one in used if one.task in run.tasks]
+    return Material(used, symbols, disk, *cut(run, used))
+
+
+def _texts(said: Words, settings: Settings) -> list[Texts]:
+    numbers, lengths = by_task(said.pairs, "--pairs"), by_task(settings.lengths, "--lengths")
+    if lost := set(lengths) - set(numbers):
         raise UserError(f"--lengths: {lost.pop()} has no --pairs")
+    if twice := set(numbers) & set(said.files):
+        raise UserError(f"--pairs: the pairs of {twice.pop()} are given as files, too")
+    if settings.spm is not None and not said.files:
+        raise UserError(f"--spm {settings.spm}: cuts files into pieces; give cls=train.en,train.zh, say")
+    pieces = cut_of(settings.spm)
+    counted = [of_lines(task, *files, pieces) for task, files in said.files.items()]
     order = list(TASKS).index
-    found = sorted(of_numbers(said.pairs, settings.lengths) + counted, key=lambda one: order(one.task))
+    found = sorted(of_numbers(numbers, lengths) + counted, key=lambda one: order(one.task))
     if not found:
         raise UserError(
             "give DATA (prepared), files as in cls=train.en,train.zh, or --pairs cls=1.7M with --lengths"
@@ -127,9 +159,7 @@ def _texts(run: Run, said: Words, settings: Settings) -> list[Texts]:
     return found
 
 
-def _symbols(run: Run, data: Path | None, settings: Settings) -> int:
-    if data is not None:
-        return len(tasks.setup_task(run.cfg.task).source_dictionary)
+def _symbols(run: Run, settings: Settings) -> int:
     if settings.vocab_size is not None:
         return settings.vocab_size
     if run.mt5_config is not None:

@@ -14,16 +14,15 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from fairseq_vhm.compat.precision import mend_precision
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.tasks import config, many_to_many_config
+from fairseq_vhm.tasks.cross_lingual_summarization import DEFAULT_TAG_PLACE
 from fairseq_vhm.text.mt5 import read_config
 
-USUAL = {
-    "--task": "cross_lingual_summarization",
-    "--arch": "vhm_transformer",
-    "--criterion": "elbo",
-    "--optimizer": "adam",
-}
+ROUND_ROBIN, MANY_TO_MANY = "cross_lingual_summarization", "many_to_many_summarization"
+USUAL = ("--task", ROUND_ROBIN, "--arch", "vhm_transformer", "--criterion", "elbo", "--optimizer", "adam")
 """What a plan takes where the user says nothing."""
-MANY_TO_MANY = "many_to_many_summarization"
+CHECKS = {ROUND_ROBIN: config.check, MANY_TO_MANY: many_to_many_config.check}
+"""What each task itself refuses."""
 MT5 = "hf_mt5"
 WORLD = "--distributed-world-size"
 NO_LIMIT = "--max-update: give it, or --max-epoch: without either fairseq-train never ends"
@@ -47,16 +46,14 @@ class Run:
 
     @classmethod
     def of(cls, flags: list[str], data: Path | None = None) -> "Run":
-        """Read flags; those of :data:`USUAL` are added where they are missing.
+        """Read flags, over those of :data:`USUAL`.
 
         Raises:
             WrongFlags: fairseq's parser does not take them.
             UserError: they cannot work, or do not say how long or with which batches the run trains.
         """
         flags, world = _without_world(flags)
-        given = [str(data or "DATA"), *flags]
-        for flag, value in USUAL.items():
-            given += [] if any(word.split("=")[0] == flag for word in flags) else [flag, value]
+        given = [str(data or "DATA"), *USUAL, *flags]
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said):
@@ -69,7 +66,10 @@ class Run:
         return run
 
     def check(self) -> None:
-        """Refuse what no plan can be made of."""
+        """Refuse what no plan can be made of, and what no run can use."""
+        if self.task not in CHECKS:
+            raise UserError(f"--task {self.task}: a plan is made of {' and '.join(CHECKS)}")
+        CHECKS[self.task](self.settings)
         if not self.cfg.dataset.max_tokens and not self.cfg.dataset.batch_size:
             raise UserError("--max-tokens: give it, or --batch-size: they say how large a mini-batch is")
         if not self.cfg.optimization.max_update and not self.cfg.optimization.max_epoch:
@@ -95,15 +95,45 @@ class Run:
         return bool(self.settings.get("share_document_encoding", False))
 
     @property
+    def same_documents(self) -> bool:
+        """Whether the MS mini-batches hold the documents of those of CLS."""
+        return self.shares_documents or bool(self.settings.get("same_documents", False))
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks trained, in their order."""
-        return tuple(self.settings.tasks.replace(" ", "").split(","))
+        return config.parse_tasks(self.settings.tasks)
+
+    @property
+    def few_shot(self) -> tuple[float, int]:
+        """``--cls-fraction`` and ``--fraction-seed``."""
+        return self.settings.get("cls_fraction", 1.0), self.settings.get("fraction_seed", 1)
+
+    @property
+    def pretraining(self) -> str:
+        """``--pretraining-tasks``, empty without them."""
+        return self.settings.get("pretraining_tasks") or ""
+
+    @property
+    def marks(self) -> tuple[int, int]:
+        """Tokens that the task puts around each source and each target."""
+        if self.is_many_to_many:
+            place = self.settings.task_tag or ("source" if len(self.tasks) > 1 else "none")
+            return int(place == "source"), 0
+        tag = (self.settings.task_tag or DEFAULT_TAG_PLACE) == "source"
+        language = bool(self.settings.langs)
+        return tag + language + self.settings.text_bos, int(language)
 
     @property
     def halved(self) -> bool:
         """Whether products are of 16 bits."""
         common = self.cfg.common
         return bool(common.fp16 or common.bf16 or common.amp)
+
+    @property
+    def tf32(self) -> bool:
+        """Whether a GPU may round the factors of float32 products (``--matmul-precision``)."""
+        return str(self.settings.matmul_precision) != "highest"
 
     @property
     def steps_an_update(self) -> int:

@@ -7,10 +7,20 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.planning.run import Run
 
 FP32, FP16 = 4, 2
-MOMENTS = {"adam": 2, "fused_adam": 2, "adamax": 2, "adadelta": 2, "adagrad": 1, "nag": 1, "sgd": 1}
-"""Numbers that an optimizer keeps for each parameter."""
-FACTORED = "adafactor"
-"""Keeps a row and a column for each matrix: next to nothing, and counted so."""
+MOMENTS = {
+    "adam": 2,
+    "fused_adam": 2,
+    "adamax": 2,
+    "adadelta": 2,
+    "adagrad": 1,
+    "nag": 1,
+    "sgd": 0,
+    "adafactor": 0,
+}
+"""Numbers that an optimizer keeps for each parameter; Adafactor's row and column of each matrix are next to
+nothing, and counted so."""
+FIRST_MOMENT = {"sgd": "momentum", "adafactor": "beta1"}
+"""Flags that have an optimizer keep one number more."""
 ENTRY, SETTINGS = 320, 30_000
 """Bytes around a tensor in a checkpoint, and of fairseq's settings: those of a small one (torch 2.13)."""
 LOGITS, SOFTMAX = 1, 1
@@ -39,11 +49,10 @@ def moments(run: Run) -> int:
         UserError: not known of this optimizer.
     """
     name = run.args.optimizer
-    if name == FACTORED:
-        return 0
     if name not in MOMENTS:
-        raise UserError(f"--optimizer {name}: a plan knows {', '.join(MOMENTS)} and {FACTORED}")
-    return MOMENTS[name]
+        raise UserError(f"--optimizer {name}: a plan knows {', '.join(MOMENTS)}")
+    more = name in FIRST_MOMENT and bool(getattr(run.args, FIRST_MOMENT[name]))
+    return MOMENTS[name] + more
 
 
 def memory(run: Run, parameters: int, activations: float, symbols: int, output_width: int) -> Memory:

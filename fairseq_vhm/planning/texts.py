@@ -1,23 +1,23 @@
 """The training texts of a plan: how many pairs, how long they are, what they take on disk.
 
-They are a folder that is prepared already, files with a text a line, or numbers that the user gives.
+Here they are files with a text a line, or numbers that the user gives.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from fairseq_vhm.data.corpus_layout import CORPUS, HEADER, id_type
+from fairseq_vhm.data.corpus_layout import HEADER, id_type
+from fairseq_vhm.data.pairs import few_shot_subset
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.names import TASKS
 
 Cut = Callable[[list[str]], list[int]]
 """Tokens of each of some lines, EOS apart."""
 
-TRAIN = "train"
 UNITS = {"": 1, "k": 10**3, "M": 10**6}
 AMOUNT = re.compile(r"(\d+(?:\.\d+)?)(k|M|)")
 INDEX_BYTES_A_TEXT = 12
@@ -32,7 +32,8 @@ class Texts:
     """The training pairs of one task.
 
     Args:
-        source, target: mean tokens of a side, EOS included and tags not.
+        source, target: mean tokens of a side, EOS included; of prepared data as the model gets them, cut and
+            with their marks.
         lengths: the tokens of each pair, (pairs x 2), where they are known.
     """
 
@@ -58,6 +59,14 @@ class Texts:
     def tokens(self) -> int:
         """Of both sides, each EOS included."""
         return round(self.pairs * (self.source + self.target))
+
+    def few_shot(self, fraction: float, seed: int) -> "Texts":
+        """The part of them that ``--cls-fraction`` and ``--fraction-seed`` leave in use."""
+        if fraction >= 1:
+            return self
+        if self.lengths is None:
+            return replace(self, pairs=max(1, round(self.pairs * fraction)))
+        return Texts.of_lengths(self.task, self.lengths[few_shot_subset(self.pairs, fraction, seed)])
 
     def disk(self, symbols: int) -> int:
         """Bytes of both sides' ``.bin`` and ``.idx`` as ``fairseq-preprocess`` writes them."""
@@ -100,23 +109,22 @@ def by_task(words: Iterable[str], flag: str) -> dict[str, str]:
     return found
 
 
-def of_numbers(pairs: Iterable[str], lengths: Iterable[str]) -> list[Texts]:
-    """From ``--pairs cls=1.7M,mt=2.1M`` and ``--lengths cls=100:20,mt=30:30``.
+def of_numbers(sizes: Mapping[str, str], lengths: Mapping[str, str]) -> list[Texts]:
+    """From task -> pairs (``1.7M``) and task -> lengths (``100:20``).
 
     Raises:
         UserError: a task has pairs and no lengths, or a number is none.
     """
-    sizes, long = by_task(pairs, "--pairs"), by_task(lengths, "--lengths")
-    if lacking := [task for task in sizes if task not in long]:
+    if lacking := [task for task in sizes if task not in lengths]:
         raise UserError(
             f"--lengths: say how many tokens the pairs of {lacking[0]} have, as in {lacking[0]}=100:20"
         )
     found = []
-    for task in (task for task in TASKS if task in sizes):
-        source, colon, target = long[task].partition(":")
+    for task, size in sizes.items():
+        source, colon, target = lengths[task].partition(":")
         if not colon:
-            raise UserError(f"--lengths: '{long[task]}' is not SOURCE:TARGET, tokens with EOS, as in 100:20")
-        count = int(amount(sizes[task], "--pairs"))
+            raise UserError(f"--lengths: '{lengths[task]}' is not SOURCE:TARGET, as in 100:20 (with EOS)")
+        count = max(1, round(amount(size, "--pairs")))
         found.append(Texts(task, count, amount(source, "--lengths"), amount(target, "--lengths")))
     return found
 
@@ -169,59 +177,3 @@ def cut_of(spm: Path | None) -> Cut:
     segmenter = SubwordSegmenter(spm, False)
     segmenter.check()
     return lambda lines: [len(segmenter.piece_ids(line.rstrip("\n"))) for line in lines]
-
-
-# ---- a folder that is prepared -----------------------------------------------------------------
-
-
-def is_corpus(data: Path) -> bool:
-    """Whether a folder is one of ``vhm prepare crosssum``."""
-    return (data / CORPUS).is_file()
-
-
-def of_folder(data: Path, tasks: Iterable[str]) -> list[Texts]:
-    """The training pairs in a prepared folder of either kind.
-
-    Raises:
-        UserError: there is none, or it is broken.
-    """
-    if not data.is_dir():
-        raise UserError(f"{data}: no such folder; give prepared DATA, or numbers with --pairs and --lengths")
-    if is_corpus(data):
-        return [_of_corpus(data)]
-    return [_of_task(data, task) for task in tasks]
-
-
-def _of_task(data: Path, task: str) -> Texts:
-    from fairseq_vhm.data.checks import check_pair
-    from fairseq_vhm.data.corpus import TextStore
-    from fairseq_vhm.data.dictionaries import read_dictionary
-    from fairseq_vhm.data.loading import TaskFolder
-
-    folder = TaskFolder.find(str(data), task)
-    symbols = len(read_dictionary(folder.dictionaries[0]))
-    sides: list[list[np.ndarray]] = [[], []]
-    for part in folder.splits(TRAIN, combine=True):
-        prefixes = folder.prefix(part, folder.source), folder.prefix(part, folder.target)
-        check_pair(*prefixes, symbols, folder.dictionaries[0])
-        for found, prefix in zip(sides, prefixes, strict=True):
-            found.append(TextStore(Path(prefix)).sizes)
-    return Texts.of_lengths(task, np.stack([np.concatenate(side) for side in sides], axis=1))
-
-
-def _of_corpus(data: Path) -> Texts:
-    from fairseq_vhm.data.corpus import Corpus
-
-    corpus = Corpus.open(data)
-    table = corpus.pairs(TRAIN)
-    parts = []
-    for source, target in table.directions:
-        pairs = table.of((source, target))
-        stores = corpus.articles(source), corpus.summaries(target)
-        parts.append(np.stack([store.sizes[pairs[:, k]] for k, store in enumerate(stores)], axis=1))
-    return Texts.of_lengths("cls", np.concatenate(parts))
-
-
-def folder_bytes(data: Path) -> int:
-    """What the files of a folder take."""
-    return sum(path.stat().st_size for path in data.rglob("*") if path.is_file())

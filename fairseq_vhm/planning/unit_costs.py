@@ -53,15 +53,16 @@ class UnitCosts:
 
     Args:
         symbols: of its dictionary, marks included.
+        kinds: what its mini-batches are of: tasks, or :data:`BOTH`.
     """
 
-    def __init__(self, run: Run, symbols: int):
+    def __init__(self, run: Run, symbols: int, kinds: Iterable[str]):
         self.symbols = symbols
         self._few, self._more = (_Counted(run, size) for size in (FEW, MORE))
         slope = (self._more.parameters - self._few.parameters) / (MORE - FEW)
         self.parameters = round(self._few.parameters + slope * (symbols - FEW))
         self.tensors, self.output_width = self._few.tensors, self._few.output_width
-        self._terms = dict(self._fits(_kinds(run)))
+        self._terms = dict(self._fits(list(kinds)))
         del self._few, self._more
 
     def _fits(self, kinds: list[str]) -> Iterator[tuple[str, np.ndarray]]:
@@ -86,13 +87,6 @@ class UnitCosts:
         return Cost(*found.tolist())
 
 
-def _kinds(run: Run) -> list[str]:
-    """What mini-batches are of."""
-    if not run.shares_documents:
-        return list(run.tasks)
-    return [BOTH, *(task for task in run.tasks if task not in ("cls", "ms"))]
-
-
 def _features(points: Iterable[tuple]) -> np.ndarray:
     b, s, t, v = np.array(list(points), dtype=float).T
     one = np.ones_like(b)
@@ -108,6 +102,10 @@ class _Counted:
         stub = SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary, streams=TASKS)
         args = run.args_of(symbols)
         self.model = ARCH_MODEL_REGISTRY[args.arch].build_model(args, stub).float().train()
+        if not hasattr(self.model, "latent_sizes"):
+            raise UserError(
+                f"--arch {args.arch}: reads no batches that name their task; give --arch vhm_transformer"
+            )
         self.criterion = criterions.build_criterion(run.cfg.criterion, stub).train()
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.tensors = sum(1 for _ in self.model.parameters())
@@ -173,10 +171,7 @@ def _sample(task: str, sentences: int, source: int, target: int) -> dict:
 
 def _output_width(model: nn.Module, symbols: int) -> int:
     """C of the output layer."""
-    widths = [p.shape[1] for p in model.parameters() if p.dim() == 2 and len(p) == symbols]
-    if not widths:
-        raise UserError("--arch: no output layer was found; a plan is made of this project's models alone")
-    return widths[-1]
+    return [p.shape[1] for p in model.parameters() if p.dim() == 2 and len(p) == symbols][-1]
 
 
 def _dictionary(run: Run, symbols: int) -> Dictionary:
@@ -189,6 +184,7 @@ def _dictionary(run: Run, symbols: int) -> Dictionary:
         dictionary.add_from_file(io.StringIO("".join(f"{name} 1\n" for name in dict.fromkeys(names))))
         dictionary.mark(None)
         return dictionary
+    dictionary.pretraining = bool(run.pretraining)
     dictionary.mark(languages)
     for number in range(symbols - len(dictionary)):
         dictionary.add_symbol(f"w{number}")

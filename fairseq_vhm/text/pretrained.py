@@ -101,7 +101,7 @@ def choose_device(wanted: str, flag: str = "--device") -> str:
         return wanted
     import torch
 
-    if torch.cuda.is_available():
+    if torch.cuda.is_available():  # pragma: no cover  (needs a GPU)
         return "cuda"
     if wanted == "cuda":
         raise UserError(f"{flag} cuda: torch {torch.__version__} finds no GPU here; use auto or cpu")

@@ -18,7 +18,7 @@ from fairseq_vhm.text.symbols import escape, language_of, quote_special, unescap
 
 CHINESE_WORDS = ("jieba", "char")
 
-_WITHOUT_BLANKS = frozenset({"ja", "km", "lo", "my", "th"})
+_WITHOUT_BLANKS = frozenset({"ja", "km", "lo", "my", "th", "yue"})
 _CHARACTERS = re.compile(r"[A-Za-z0-9]+|\S")
 _BETWEEN_LATIN = re.compile(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])")
 

@@ -18,22 +18,26 @@ from commands import REPOSITORY, SHORT_RUN
 from fairseq_vhm import cli
 from fairseq_vhm.data.plan import Turn
 from fairseq_vhm.planning import measure
-from fairseq_vhm.planning.batches import Schedule, batches_of
+from fairseq_vhm.planning.batches import Schedule
 from fairseq_vhm.planning.plan import make_plan
+from fairseq_vhm.planning.prepared import material_of
 from fairseq_vhm.planning.request import Settings, wanted_of
 from fairseq_vhm.planning.run import Run
 from fairseq_vhm.planning.storage import checkpoints_kept, memory
-from fairseq_vhm.planning.texts import of_folder
 from fairseq_vhm.planning.unit_costs import UnitCosts, _Counted
 
 LONG = "--max-tokens 240 --max-update 9"
 SHALLOW = ["--encoder-layers", "1", "--decoder-layers", "1"]
 TINY = ["--arch", "vhm_transformer_tiny", *SHALLOW, *LONG.split()]
 FLAGS = [*TINY, *SHORT_RUN.split()]
+NO_LATENTS = ["--latents", "none"]
 KINDS = {
     "vhm": ([], ("cls", "mt", "ms")),
     "all logits at once, no latents": (["--loss-chunk", "0", "--latents", "none"], ("cls",)),
-    "one encoding": (["--share-document-encoding", "--task-tag", "target"], ("cls+ms", "mt")),
+    "one encoding, a text of its own": (
+        ["--share-document-encoding", "--task-tag", "target", "--pretraining-tasks", "mlm", *NO_LATENTS],
+        ("cls+ms", "mt", "mlm"),
+    ),
 }
 OTHER = 700  # symbols; others than counting is done with
 NUMBERS = ["--pairs", "cls=1.5k,mt=2k", "ms=1000", "--lengths", "cls=20:7,mt=20:20,ms=20:7"]
@@ -111,7 +115,7 @@ def test_a_checkpoint_and_its_parameters_are_foretold(plan, toy_data, tmp_path, 
 def test_the_work_of_any_mini_batch_and_vocabulary_is_what_torch_counts(kind):
     flags, tasks = KINDS[kind]
     flagged = Run.of([*TINY, *flags])
-    units, counted = UnitCosts(flagged, OTHER), _Counted(flagged, OTHER)
+    units, counted = UnitCosts(flagged, OTHER, tasks), _Counted(flagged, OTHER)
     assert units.parameters == counted.parameters
     for task, shape in zip(tasks, ((3, 21, 9), (2, 5, 17), (4, 30, 3)), strict=False):
         work, kept = counted.cost(task, *shape)
@@ -121,7 +125,7 @@ def test_the_work_of_any_mini_batch_and_vocabulary_is_what_torch_counts(kind):
 
 
 def test_mini_batches_and_epochs_are_those_that_fairseq_trains_on(run, toy_data):
-    batches = batches_of(run, of_folder(toy_data, run.tasks))
+    material = material_of(run, toy_data)
     trainer = measure.trainer_of(run)
     iterator = trainer.get_train_iterator(epoch=1, load_dataset=True)
     seen = {task: Counter() for task in run.tasks}
@@ -130,9 +134,9 @@ def test_mini_batches_and_epochs_are_those_that_fairseq_trains_on(run, toy_data)
             made = iterator.dataset[Turn(task, number, number)]
             seen[task][(*made["net_input"]["src_tokens"].shape, made["target"].shape[1])] += 1
     for task in run.tasks:
-        planned = Counter(tuple(map(int, shape)) for shape in batches[task].shapes)
-        assert planned == seen[task] and batches[task].number == seen[task].total()
-    epochs = Schedule.of(Run.of([*FLAGS, "--max-update", "0", "--max-epoch", "3"], toy_data), batches)
+        planned = Counter(tuple(map(int, shape)) for shape in material.batches[task].shapes)
+        assert planned == seen[task] and material.batches[task].number == seen[task].total()
+    epochs = Schedule.of(Run.of([*FLAGS, "--max-update", "0", "--max-epoch", "3"], toy_data), material)
     assert epochs.updates == 3 * len(iterator)
 
 
@@ -149,10 +153,10 @@ def test_time_is_work_over_rate_and_eight_gpus_take_an_eighth(from_texts):
 
 
 def test_twice_the_update_freq_or_the_gpus_are_twice_the_mini_batches_of_an_update(run, toy_data):
-    batches = batches_of(run, of_folder(toy_data, run.tasks))
-    once = Schedule.of(run, batches).mini_batches
+    material = material_of(run, toy_data)
+    once = Schedule.of(run, material).mini_batches
     for flag in ("--update-freq", "--distributed-world-size"):
-        twice = Schedule.of(Run.of([*FLAGS, flag, "2"], toy_data), batches).mini_batches
+        twice = Schedule.of(Run.of([*FLAGS, flag, "2"], toy_data), material).mini_batches
         assert twice == {task: 2 * number for task, number in once.items()}
 
 

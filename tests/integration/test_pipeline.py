@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import PLUGIN, SHORT_RUN, decoding, text_of_test_set
+import torch
+from commands import PLUGIN, SHORT_RUN, decoding, read, text_of_test_set
 from typer.testing import CliRunner
 
 from fairseq_vhm.cli import app
@@ -154,6 +155,16 @@ def test_chunks_and_batches_do_not_change_the_texts(translate_first, flags, tmp_
     assert apart == together
 
 
+def test_half_precision_writes_what_single_writes_and_is_another_run(translate_first, tmp_path):
+    document = tmp_path / "docs.en"
+    document.write_text("w1 w2 .\n")
+    _, single = translate_first("--beam", 1, input=document, out=tmp_path / "single")
+    _, half = translate_first("--beam", 1, "--fp16", "--cpu", input=document, out=tmp_path / "half")
+    assert half == single
+    error, _ = translate_first("--beam", 1, input=document, out=tmp_path / "half", fails=True)
+    assert "was begun with another --fp16" in error
+
+
 def kill_when(path: Path, argv: list[str]) -> None:
     """Start a run and kill it without warning as soon as ``path`` exists."""
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -283,6 +294,11 @@ def test_bad_checkpoints_and_flags_are_one_line_and_leave_no_folder(
     damaged, foreign = tmp_path / "damaged.pt", tmp_path / "foreign.pt"
     damaged.write_bytes(stock.read_bytes()[:3000])
     foreign.write_bytes(b"not a checkpoint")
+    bare_weights, cls_alone = tmp_path / "weights.pt", tmp_path / "cls.pt"
+    state = read(trained / "checkpoint_last.pt")
+    torch.save({**state, "cfg": None}, bare_weights)
+    state["cfg"]["task"]["tasks"] = "cls"
+    torch.save(state, cls_alone)
     small, bare = tmp_path / "small", tmp_path / "bare"
     for copy in (small, bare):
         shutil.copytree(toy_data / "mt", copy)
@@ -314,6 +330,11 @@ def test_bad_checkpoints_and_flags_are_one_line_and_leave_no_folder(
         ((stock, mt, *none, "--ms", vhm), "give --ms-data"),
         ((stock, mt, *none, *lexrank, "--mt-gen-args", "{"), "not JSON"),
         ((stock, mt, *none, *lexrank, "--mt-gen-args", '{"beem": 1}'), "'beem' is no generation setting"),
+        ((stock, mt, *none, *lexrank, "--mt-gen-args", '{"sampling_topk": 3}'), "fairseq refuses them"),
+        ((stock, mt, *none, *lexrank, "--mt-gen-args", '{"score_reference": true}'), "leave it out"),
+        ((bare_weights, mt, *none, *lexrank), "not a checkpoint of fairseq-train"),
+        ((cls_alone, toy_data, *none, *lexrank), "was trained on cls alone; give one trained on mt"),
+        ((vhm, mt, *none, *lexrank), "missing; DATA needs a folder made by fairseq-preprocess"),
     ]
     for (checkpoint, data, *flags), message in cases:
         given = ["--input", source, "--out", tmp_path / "out", *LANGUAGES, "--mt", checkpoint]

@@ -122,6 +122,36 @@ def test_batches_hold_at_most_max_tokens_with_their_padding(folders):
     assert [len(batch) * max(len(inputs[place]) for place in batch) for batch in batches] == [41, 39, 40, 15]
 
 
+def test_no_texts_are_no_batches(folders):
+    assert outputs(opened(folders["m2m"]), []) == []
+
+
+def test_the_most_new_tokens_hold_over_the_length_of_the_step(folders):
+    one_token = outputs(opened(folders["m2m"], gen_args='{"max_new_tokens": 3}'))
+    assert one_token != outputs(opened(folders["m2m"]))
+    assert all(len(text.split()) <= 2 for text in one_token)  # the language's mark, and two
+
+
+@pytest.mark.parametrize("more", ['{"num_return_sequences": 2}', '{"return_dict_in_generate": true}'])
+def test_a_search_for_more_than_the_best_text_is_refused(folders, more):
+    with pytest.raises(UserError, match="the best text alone is kept; take num_return_sequences"):
+        opened(folders["m2m"], gen_args=more)
+
+
+def test_an_encoder_alone_is_refused(tmp_path):
+    from tiny_encoders import bert
+
+    with pytest.raises(UserError, match="is a bert model, which writes no text from another"):
+        opened(bert(tmp_path / "bert"))
+
+
+def test_a_vocabulary_without_the_start_of_a_language_is_refused(tmp_path):
+    params = {"langid_map": {"english": [3, "<absent>"]}}
+    folder = tiny.mt5(tmp_path / "mt5", task_specific_params=params)
+    with pytest.raises(UserError, match="lacks <absent>, with which outputs in en start"):
+        opened(folder, "fr", "en")
+
+
 def test_room_counts_the_languages_mark_and_eos(folders):
     model = opened(folders["m2m"], max_source=10)
     ids = model.encode(" ".join(tiny.WORDS))
@@ -149,13 +179,17 @@ def test_the_folders_own_settings_of_search_hold_where_nothing_is_said(folders):
         ("sr-latn", ["hr", "sr"], "sr"),
         ("fa", ["pbt_Arab", "pes_Arab"], "pes_Arab"),
         ("sr-cyrl", ["sr-cyrl", "sr-latn"], "sr-cyrl"),
+        ("en_!!", ["en_XX", "zh_CN"], "en_XX"),
     ],
 )
 def test_a_language_is_found_among_a_models_codes(wanted, codes, found):
     assert pick("--mt m", wanted, codes) == found
 
 
-@pytest.mark.parametrize(("wanted", "codes"), [("uk", ["ru", "en"]), ("zh-TW", ["zh"]), ("pcm", ["en"])])
+@pytest.mark.parametrize(
+    ("wanted", "codes"),
+    [("uk", ["ru", "en"]), ("zh-TW", ["zh"]), ("pcm", ["en"]), ("e", ["en"]), ("zh cn", ["zh"])],
+)
 def test_another_language_is_not_taken_for_it(wanted, codes):
     with pytest.raises(UserError, match=f"--mt m: does not know the language {wanted}; it has"):
         pick("--mt m", wanted, codes)

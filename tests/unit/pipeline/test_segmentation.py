@@ -56,3 +56,14 @@ def test_what_is_no_model_is_refused_with_the_flag(corpus):
         path.write_bytes(b"#version: x\n\xff")
         with pytest.raises(UserError, match=r"^--mt-segmentation .*broken"):
             segmenter(f"{kind}:{path}")
+
+
+def test_an_unknown_kind_a_missing_file_and_a_folder_without_are_refused(tmp_path):
+    for spec, said in (
+        ("spm", "--mt-segmentation spm: give data, none, sentencepiece:MODEL"),
+        ("none:file", "--mt-segmentation none:file: give data"),
+        (f"sentencepiece:{tmp_path / 'x'}", "sentencepiece:.*x is missing"),
+        ("data", "--mt-data none: `vhm prepare` left no segmentation there"),
+    ):
+        with pytest.raises(UserError, match=said):
+            segmenter(spec)

@@ -198,6 +198,13 @@ def test_recent_arrays_stay_within_their_limit_and_drop_the_oldest():
     assert all(kept.get(key) is not None for key in "acd")
 
 
+def test_an_array_put_twice_takes_its_room_once():
+    kept = RecentArrays(limit=2 * 80)
+    for key in "abbb":
+        kept.put(key, np.zeros(10))
+    assert kept.get("a") is not None and kept.get("b") is not None
+
+
 def test_loading_and_encoding_print_nothing_and_need_no_network(bert, labse, monkeypatch, capfd):
     def refuse(*arguments, **settings):
         raise AssertionError("a connection was tried")

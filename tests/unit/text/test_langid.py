@@ -3,11 +3,13 @@
 import sys
 
 import fasttext
+import numpy as np
 import pytest
 import tiny_encoders
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.langid import (
+    FASTTEXT_HEAD,
     FastTextIdentifier,
     Py3LangidIdentifier,
     language_code,
@@ -159,6 +161,8 @@ def broken(model, path, kind):
             path.write_bytes(whole[: len(whole) - 60])
         case "head":
             path.write_bytes(whole[:300])
+        case "start":
+            path.write_bytes(whole[: FASTTEXT_HEAD.size])
         case "words":
             settings = {"dim": 10, "thread": 10, "epoch": 1, "verbose": 0, "minn": 0, "maxn": 0, "lr": 0.01}
             fasttext.train_unsupervised(str(model.with_suffix(".txt")), **settings).save_model(str(path))
@@ -173,6 +177,7 @@ def broken(model, path, kind):
         ("text", "not a fastText model; give .*lid.176.bin"),
         ("cut", "cut short"),
         ("head", "cut short"),
+        ("start", "cut short"),
         ("words", "a fastText model of words"),
     ],
 )
@@ -198,3 +203,23 @@ def test_a_missing_package_is_named(model, monkeypatch, package, needed):
     identifier = FastTextIdentifier(model) if package == "fasttext" else Py3LangidIdentifier()
     with pytest.raises(UserError, match=f"needs the package {needed}.*pip install"):
         identifier.probabilities("a")
+
+
+def test_a_model_that_fasttext_itself_refuses_is_named(model, tmp_path):
+    newer = bytearray(model.read_bytes())
+    newer[4:8] = (99).to_bytes(4, "little")  # its version
+    (tmp_path / "newer.bin").write_bytes(newer)
+    with pytest.raises(UserError, match="--lid .*newer.bin: fastText cannot read it .*wrong file format"):
+        FastTextIdentifier(tmp_path / "newer.bin").probabilities("a")
+
+
+def test_a_binding_that_is_older_than_numpy_2_is_told_from_a_broken_model(model, monkeypatch):
+    class OldBinding:
+        """As fasttext 0.9.2 returns its figures."""
+
+        def predict(self, text, k):
+            return ("__label__en",), np.array([0.5], copy=False)
+
+    monkeypatch.setattr(fasttext, "load_model", lambda path: OldBinding())
+    with pytest.raises(UserError, match="fails with numpy 2: .*pip install fasttext-numpy2"):
+        FastTextIdentifier(model).probabilities("a")

@@ -173,3 +173,23 @@ def test_a_lost_or_broken_model_is_said_when_loading(tmp_path):
     (tmp_path / "spm.model").write_bytes(b"something else")
     with pytest.raises(UserError, match="not a SentencePiece model"):
         Segmenter.load(tmp_path)
+
+
+def test_texts_that_no_model_can_be_trained_on_are_refused_with_the_size_that_was_asked():
+    with pytest.raises(UserError, match="--vocab-size 1000 is more than this text can fill: use at most"):
+        train_model(["the river rose"] * 20, 1000, 1.0)
+    with pytest.raises(UserError, match="^--vocab-size 100: SentencePiece cannot train: "):
+        train_model([], 100, 1.0)
+
+
+def test_words_of_chinese_are_jiebas_or_characters():
+    with pytest.raises(UserError, match="--chinese-words pkuseg: choose one of jieba, char"):
+        WordSegmenter("pkuseg")
+
+
+@pytest.mark.parametrize("lang", ["ja", "th", "yue_Hant"])
+def test_a_language_without_blanks_and_rules_has_no_words(lang):
+    with pytest.raises(UserError, match=f"no rule for '{lang}': use subword"):
+        WordSegmenter.check_language(lang)
+    with pytest.raises(UserError, match="no rule for"):
+        WordSegmenter().encode("今日天氣", lang)
