@@ -1,18 +1,18 @@
 """Mutation testing: faults put into the code one at a time, and whether the unit tests notice.
 
-    python benchmarks/mutants.py [--target latent ...] [--sample 40] [--seed 1] [--json mutants.json]
+    python benchmarks/mutants.py [--target latent ...] [--sample 40 [--seed 1]] [--json mutants.json]
 
 A mutant is a module with one operator, comparison, constant, negation or ``min``/``max`` exchanged.  It lives
 in memory alone: a process forks after torch and fairseq are imported, which takes seconds, imports the
 mutated source in the module's place and runs the target's tests, up to the first that fails.  No file is
-changed.  ``--json`` keeps the figures of targets that are not run.
+changed.
 """
 
 import ast
+import gc
 import importlib
 import importlib.machinery
 import importlib.util
-import json
 import os
 import random
 import signal
@@ -23,8 +23,8 @@ from dataclasses import asdict, dataclass
 import pytest
 
 PRELOADED = (
-    "fairseq.options fairseq.tasks fairseq.trainer fasttext jieba nltk rouge_score.rouge_scorer sacrebleu "
-    "scipy.stats torch._dynamo"
+    "fairseq.options fairseq.tasks fairseq.trainer fasttext hypothesis jieba nltk rouge_score.rouge_scorer "
+    "sacrebleu scipy.stats torch._dynamo"
 )
 for imported in PRELOADED.split():  # once, before the forks
     importlib.import_module(imported)
@@ -39,6 +39,11 @@ sys.argv[0] = program
 TIMEOUT = 60  # seconds of a mutant's tests; a mutant that takes longer has made a loop endless: noticed
 
 UNIT = "tests/unit"
+PYTEST = ["-x", "-n0", "--assert=plain", "-W", "ignore", f"--rootdir={ROOT}"]
+UNUSED = ("cacheprovider", "hypothesispytest", "unraisableexception")
+PYTEST += [part for plugin in UNUSED for part in ("-p", f"no:{plugin}")]
+"""Nothing but the tests: without its plugins and its explanations pytest takes a tenth of the time."""
+
 TARGETS: dict[str, tuple[list[str], list[str]]] = {
     "latent": (
         [f"latent/{name}.py" for name in ("gaussian", "annealing", "aggressive", "bundle", "losses")],
@@ -69,6 +74,7 @@ OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
+COUNTED = ("mutants", "tried", "survived")
 NAMES = {"min": "max", "max": "min", "amin": "amax", "amax": "amin", "any": "all", "all": "any"}
 
 
@@ -166,7 +172,7 @@ def run_tests(tests: list[str], mutant: Mutant | None) -> int:
         sys.meta_path.insert(0, _Finder(mutant))
     sys.argv = ["pytest"]
     paths = [str(ROOT / UNIT / test) for test in tests]
-    return pytest.main(["-x", "-n0", "-p", "no:cacheprovider", "-W", "ignore", f"--rootdir={ROOT}", *paths])
+    return pytest.main([*PYTEST, *paths])
 
 
 def in_a_fork(call: Callable[[], int]) -> bool:
@@ -182,11 +188,13 @@ def in_a_fork(call: Callable[[], int]) -> bool:
     return status == 0
 
 
-def survivors(name: str, sample: int, seed: int) -> dict:
+def survivors(name: str, sample: int | None, seed: int) -> dict:
     """A target's mutants: how many there are, how many were tried, and those that no test noticed."""
     files, tests = TARGETS[name]
     everything = [mutant for file in files for mutant in mutants_of(file)]
-    chosen = random.Random(f"{seed} {name}").sample(everything, min(sample, len(everything)))
+    chosen = everything
+    if sample is not None and sample < len(everything):
+        chosen = random.Random(f"{seed} {name}").sample(everything, sample)
     if not in_a_fork(lambda: run_tests(tests, None)):
         raise SystemExit(f"{name}: its tests fail without a mutant: {', '.join(tests)}")
     alive = [mutant for mutant in chosen if in_a_fork(lambda m=mutant: run_tests(tests, m))]
@@ -198,22 +206,24 @@ def main() -> None:
     """The command."""
     parser = make_parser(__doc__, rounds=None)
     parser.add_argument("--target", action="append", choices=TARGETS, help="default: all")
-    parser.add_argument("--sample", type=int, default=40, help="mutants of each target; all if it has fewer")
+    parser.add_argument("--sample", type=int, help="mutants of each target; default: all")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     given = parser.parse_args()
     prepare(given.threads)
-    kept = json.loads(given.json.read_text())["targets"] if given.json and given.json.exists() else {}
-    figures = {name: kept[name] for name in TARGETS if name in kept}
+    gc.freeze()  # what the forks share is left as it is
+    figures = {}
     for name in given.target or TARGETS:
         figures[name] = survivors(name, given.sample, given.seed)
         for one in figures[name]["survived"]:
             print(f"{one['file']}:{one['line']}: {one['before']}  ->  {one['after']}", flush=True)
-        write_json(given.json, __file__, {"targets": figures}, given.threads)
-    rows = [
-        [name, str(found["mutants"]), str(found["tried"]), str(len(found["survived"]))]
-        for name, found in figures.items()
-    ]
-    print(Table("Mutants", ["target", "mutants", "tried", "survived"], rows).plain())
+    write_json(given.json, __file__, {"targets": figures}, given.threads)
+    counts = [[name, *map(str, _counts(found))] for name, found in figures.items()]
+    total = map(sum, zip(*map(_counts, figures.values()), strict=True))
+    print(Table("Mutants", ["target", *COUNTED], [*counts, ["all", *map(str, total)]]).plain())
+
+
+def _counts(found: dict) -> tuple[int, int, int]:
+    return found["mutants"], found["tried"], len(found["survived"])
 
 
 if __name__ == "__main__":
