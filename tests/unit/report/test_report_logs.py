@@ -51,6 +51,7 @@ def test_other_subsets_and_cut_lines_are_passed_over(tmp_path):
         write(
             tmp_path / "log",
             f"{HEAD}valid1 | epoch 001 | valid on 'valid1' subset | loss 4.1 | num_updates 200",
+            f'{HEAD}valid1 | {{"epoch": 1, "valid1_loss": "4.1", "valid1_num_updates": "200"}}',
             inner_line(25),
             inner_line(50)[:-20],
         )
