@@ -300,6 +300,8 @@ def test_all_pairs_adds_those_among_the_others():
             "score the same outputs in the same way",
         ),
         ({"a": [scored(A)], "b": [scored(B, "rouge2")]}, "a", {}, "b and a do not compare"),
+        ({"a": [scored(A)], "b": [scored(B), scored(B, "rouge2")]}, "a", {}, "rouge2.* against no such"),
+        ({"a": [scored(A), scored(A, "rouge2")], "b": [scored(B)]}, "a", {}, "no such metric against rouge2"),
     ],
 )
 def test_what_does_not_compare_is_refused(systems, baseline, settings, complaint):
@@ -318,12 +320,21 @@ def test_a_t_test_of_a_corpus_figure_is_refused():
         ({"resamples": 0}, "--resamples 0: give 1 or more"),
         ({"seed": -1}, "--seed -1: give 0 or more"),
         ({"alpha": 1.0}, "--alpha 1.0: a level lies between 0 and 1"),
+        ({"alpha": 0.0}, "--alpha 0.0: a level lies between 0 and 1"),
         ({"alpha": float("nan")}, "--alpha nan"),
     ],
 )
 def test_settings_without_meaning_are_refused(settings, complaint):
     with pytest.raises(UserError, match=complaint):
         Settings(**settings)
+
+
+def test_the_usual_settings_are_those_that_the_documents_name():
+    signatures = [Settings().signature(test, 1) for test in ("bootstrap", "t-test")]
+    assert signatures == [
+        "paired-bootstrap|resamples:10000|seed:1|interval:percentile-95|p:two-sided|correction:holm|family:1",
+        "paired-t-test|interval:95|p:two-sided|correction:holm|family:1",
+    ]
 
 
 def test_one_comparison_needs_no_correction():
