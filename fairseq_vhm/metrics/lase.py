@@ -30,8 +30,7 @@ from fairseq_vhm.metrics.averages import (
     references_field,
     signature,
 )
-from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.rouge import MultiReference, Track
+from fairseq_vhm.metrics.base import MultiReference, Score, Track
 from fairseq_vhm.metrics.tokens import rule_for
 from fairseq_vhm.text.encoders import SentenceEncoder
 from fairseq_vhm.text.langid import LanguageIdentifier, language_code, target_languages
