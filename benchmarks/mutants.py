@@ -55,13 +55,26 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
         ["test_elbo.py", "test_fault_terms.py", "test_bag_of_words.py"],
     ),
     "rouge": (["metrics/rouge.py"], ["metrics/test_rouge.py", "metrics/test_rouge155.py"]),
+    "averages": (
+        ["metrics/averages.py", "metrics/bootstrap.py"],
+        ["metrics/test_averages.py", "metrics/test_bootstrap.py", "metrics/test_lase.py"],
+    ),
+    "moverscore": (["metrics/moverscore.py"], ["metrics/test_moverscore.py"]),
     "lase": (["metrics/lase.py"], ["metrics/test_lase.py"]),
     "length": (["metrics/length.py"], ["metrics/test_evaluation.py", "metrics/test_averages.py"]),
     "copying": (["metrics/copying.py"], ["metrics/test_copying.py"]),
     "offtarget": (["metrics/offtarget.py"], ["metrics/test_offtarget.py"]),
     "significance": (
         ["metrics/significance.py"],
-        ["metrics/test_significance.py", "metrics/test_comparison.py"],
+        ["metrics/test_comparison.py", "metrics/test_significance.py"],
+    ),
+    "human_eval": (
+        [f"human_eval/{name}.py" for name in ("agreement", "design", "ratings", "results")],
+        ["human_eval"],
+    ),
+    "report": (
+        ["report/logs.py", "report/results.py"],
+        ["report/test_report_logs.py", "report/test_report_tables.py"],
     ),
 }
 """Name -> modules below ``fairseq_vhm/`` and the tests, below ``tests/unit/``, that are to notice."""
