@@ -52,7 +52,10 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
     "sampler": (["data/sampling.py"], ["data/test_sampling.py"]),
     "criterion": (
         ["criterions/elbo.py", "criterions/faults.py", "criterions/collapse.py"],
-        ["test_elbo.py", "test_fault_terms.py", "test_bag_of_words.py"],
+        [
+            *("test_elbo.py", "test_logged_figures.py", "test_collapse_watch.py", "test_fault_terms.py"),
+            *("test_bag_of_words.py", "test_token_loss.py", "test_reconstruction.py"),
+        ],
     ),
     "rouge": (["metrics/rouge.py"], ["metrics/test_rouge.py", "metrics/test_rouge155.py"]),
     "averages": (
