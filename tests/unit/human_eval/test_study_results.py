@@ -128,7 +128,8 @@ def test_marks_stand_where_the_corrected_p_is_below_the_level(results):
 
 
 def test_what_is_worse_than_the_baseline_is_marked_as_worse(key, export):
-    results = evaluate(read_all([export("anna", by_system)], key), key, "Beta", replace(QUICK, correction="none"))
+    uncorrected = replace(QUICK, correction="none")
+    results = evaluate(read_all([export("anna", by_system)], key), key, "Beta", uncorrected)
     rows = {row[0]: row[1] for row in tables(results)[0].rows}
     assert rows == {"Alpha": "2.08‡", "Beta": "3.00", "Gamma": "3.92†"}
     assert "one annotator" in tables(results)[2].plain()
@@ -138,7 +139,8 @@ def test_json_has_every_figure_rating_and_comment_with_its_systems(key, export):
     order = key.orders["anna"][3]
     sample = next(sample for sample in key.samples if order[0] in sample["items"])
     path = export("anna", by_system, comments={sample["number"]: "B is odd"})
-    content = json.loads(json.dumps(as_json(evaluate(read_all([path], key), key, settings=QUICK)), allow_nan=False))
+    results = evaluate(read_all([path], key), key, settings=QUICK)
+    content = json.loads(json.dumps(as_json(results), allow_nan=False))
     assert content["n"] == 12 and content["annotators"] == ["anna"]
     assert content["average"]["Beta"]["fluency"]["mean"] == 3.0
     ratings = {(one["line"], one["system"]): one["fluency"] for one in content["ratings"]}

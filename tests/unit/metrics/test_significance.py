@@ -7,6 +7,7 @@ import pytest
 import sacrebleu
 from sacrebleu.significance import PairedTest
 from scipy.stats import kstest
+from statsmodels.stats.multitest import multipletests
 from texts import english_summaries, rewritten
 
 from fairseq_vhm.errors import UserError
@@ -337,8 +338,19 @@ def test_the_usual_settings_are_those_that_the_documents_name():
     ]
 
 
-def test_one_comparison_needs_no_correction():
-    assert corrected([0.03], "holm") == [0.03]
+@pytest.mark.parametrize("correction", ["none", "bonferroni", "holm", "fdr_bh"])
+def test_one_comparison_needs_no_correction(correction):
+    assert corrected([0.03], correction) == [0.03] and corrected([], correction) == []
+
+
+@pytest.mark.parametrize("correction", ["bonferroni", "holm", "fdr_bh"])
+def test_corrections_are_those_of_statsmodels_in_any_order_and_with_ties(correction):
+    p = np.random.default_rng(3).random(40) ** 3
+    p[:12] = p[12:24]
+    p[24], p[25] = 0.0, 1.0
+    expected = multipletests(p, method=correction)[1]
+    assert corrected(p.tolist(), correction) == pytest.approx(expected.tolist(), abs=1e-15)
+    assert max(expected) == 1.0 > sorted(expected)[2] > 0.0
 
 
 def test_the_least_settings_that_are_possible_are_taken():
