@@ -6,6 +6,7 @@ from copy import deepcopy
 import pytest
 import torch
 from fairseq.logging import metrics
+from test_ats import make_ats
 from test_elbo import elbo
 from tiny import make_batch, make_dictionary, make_model
 
@@ -14,7 +15,6 @@ from fairseq_vhm.criterions.faults import first_fault
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.latent import DiagonalGaussian, LatentBundle
 from fairseq_vhm.latent.bundle import LatentVariable
-from fairseq_vhm.models import VHMTransformerModel
 
 DICTIONARY = make_dictionary()
 
@@ -34,6 +34,12 @@ def log_of(**figures) -> dict:
 def test_the_weight_of_the_kl_is_the_mean_over_mini_batches():
     found = reduced(log_of(kl_weight=0.2), log_of(kl_weight=0.4), log_of(kl_weight=0.9))
     assert float(found["kl_weight"]) == 0.5
+
+
+def test_a_mini_batch_is_one_in_the_mean_of_the_weights():
+    model, batch = make_model(DICTIONARY), make_batch(DICTIONARY, "ms")
+    model.set_num_updates(25)
+    assert float(reduced(elbo()(model, batch)[2])["kl_weight"]) == 0.25
 
 
 def test_a_loss_of_the_models_is_a_mean_over_the_sentences_that_have_it():
@@ -116,16 +122,10 @@ def test_a_negative_setting_of_the_kl_is_refused(name):
     elbo(**{name: 0})
 
 
-class AllLogits(VHMTransformerModel):
-    """A model that is not asked for its loss in chunks."""
-
-    takes_token_loss = False
-
-
-@pytest.mark.parametrize("model_class", [VHMTransformerModel, AllLogits])
-def test_the_sentence_and_the_module_are_found_where_the_decoder_reads_one_word_wrong(model_class):
-    model, batch = make_model(DICTIONARY), make_batch(DICTIONARY, "mt")
-    model.__class__ = model_class
+@pytest.mark.parametrize("make", [make_model, make_ats])
+def test_the_sentence_and_the_module_are_found_where_the_decoder_reads_one_word_wrong(make):
+    """Also of a model whose output is a mixture, which puts out all of it."""
+    model, batch = make(), make_batch(DICTIONARY, "cls")
     assert elbo().fault(model, batch) is None
     decoder, read, word = model.decoder, batch["net_input"]["prev_output_tokens"], 7
     read[read == word] = 8
