@@ -77,10 +77,8 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
         [f"human_eval/{name}.py" for name in ("agreement", "design", "ratings", "results")],
         ["human_eval"],
     ),
-    "report": (
-        ["report/logs.py", "report/results.py"],
-        ["report/test_report_logs.py", "report/test_report_tables.py"],
-    ),
+    "logs": (["report/logs.py"], ["report/test_report_logs.py"]),
+    "results": (["report/results.py"], ["report/test_report_tables.py"]),
 }
 """Name -> modules below ``fairseq_vhm/`` and the tests, below ``tests/unit/``, that are to notice."""
 

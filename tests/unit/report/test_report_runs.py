@@ -16,7 +16,7 @@ from reports import (
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.report.overrides import Overrides, read_overrides
-from fairseq_vhm.report.runs import find_runs
+from fairseq_vhm.report.runs import Run, find_runs
 from fairseq_vhm.report.texts import Given, find_place, languages_of, test_sets, told_apart
 
 NONE = Overrides()
@@ -245,6 +245,16 @@ def test_languages_are_found_beside_other_index_files(tmp_path):
     write_checkpoint(tmp_path / "runs" / "vhm", data=str(tmp_path / "DATA"))
     (run,) = find_runs(tmp_path / "runs", NONE)
     assert languages_of(run, tmp_path / "DATA") == ("zh", "en")
+
+
+def test_languages_of_data_of_one_task_are_those_of_its_own_files(tmp_path):
+    """As fairseq-preprocess leaves them, without a folder for each task."""
+    run = Run("vhm")
+    (tmp_path / "cls").mkdir()
+    (tmp_path / "cls" / "lengths.idx").touch()
+    assert languages_of(run, tmp_path) == languages_of(run, None) == (None, None)
+    (tmp_path / "train.en_XX-zh.zh.idx").touch()
+    assert languages_of(run, tmp_path) == ("en_XX", "zh")
 
 
 def test_a_run_of_unknown_language_needs_lang(tmp_path):
