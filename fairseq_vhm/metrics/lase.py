@@ -75,11 +75,12 @@ def score_lase(
     targets = target_languages(lang, identifier)
     tokens, count = _pieces(sentences, pairs) if reference_lang else _counter(lang)
     confidence = {text: language_confidence(text, targets, identifier) for text in dict.fromkeys(hypotheses)}
-    columns = np.empty((len(pairs), len(NAMES)))
-    columns[:, 1] = _meanings(pairs, sentences, track)
-    columns[:, 2] = [confidence[hypothesis] for hypothesis, _ in pairs]
-    columns[:, 3] = [length_penalty(count(hypothesis), count(one)) for hypothesis, one in pairs]
-    columns[:, 0] = columns[:, 1:].prod(axis=1)
+    factors = (
+        _meanings(pairs, sentences, track),
+        [confidence[hypothesis] for hypothesis, _ in pairs],
+        [length_penalty(count(hypothesis), count(one)) for hypothesis, one in pairs],
+    )
+    columns = np.stack([np.prod(factors, axis=0), *factors], axis=1)  # in the order of NAMES
     outputs = over_references(columns, references, multi_ref)
     label = signature(
         "lase",
