@@ -78,7 +78,6 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
         ["human_eval"],
     ),
     "logs": (["report/logs.py"], ["report/test_report_logs.py"]),
-    "results": (["report/results.py"], ["report/test_report_tables.py"]),
 }
 """Name -> modules below ``fairseq_vhm/`` and the tests, below ``tests/unit/``, that are to notice."""
 
