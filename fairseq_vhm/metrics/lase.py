@@ -75,12 +75,10 @@ def score_lase(
     targets = target_languages(lang, identifier)
     tokens, count = _pieces(sentences, pairs) if reference_lang else _counter(lang)
     confidence = {text: language_confidence(text, targets, identifier) for text in dict.fromkeys(hypotheses)}
-    factors = (
-        _meanings(pairs, sentences, track),
-        [confidence[hypothesis] for hypothesis, _ in pairs],
-        [length_penalty(count(hypothesis), count(one)) for hypothesis, one in pairs],
-    )
-    columns = np.stack([np.prod(factors, axis=0), *factors], axis=1)  # in the order of NAMES
+    meaning = _meanings(pairs, sentences, track)
+    language = np.array([confidence[hypothesis] for hypothesis, _ in pairs])
+    length = np.array([length_penalty(count(hypothesis), count(one)) for hypothesis, one in pairs])
+    columns = np.stack([meaning * language * length, meaning, language, length], axis=1)  # as NAMES
     outputs = over_references(columns, references, multi_ref)
     label = signature(
         "lase",
