@@ -119,13 +119,14 @@ def find_runs(folder: Path, overrides: Overrides) -> list[Run]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the one that holds the runs")
     runs = [_read_run(one, _name(folder, one), files, overrides) for one, files in _walk(folder)]
-    known = {run.name for run in runs}
+    known = {run.name for run in runs} | {"."}
     for name in overrides.outputs():
         if name not in known:
             runs.append(Run(name, overrides.of(name), outputs=overrides.of(name).outputs))
     if not runs:
         raise UserError(f"{folder}: holds no checkpoint, log, outputs or scores; give the folder of the runs")
     _check_names(overrides, [run.name for run in runs])
+    _check_outputs(overrides, runs)
     return sorted(runs, key=lambda run: _natural(run.name))
 
 
@@ -304,6 +305,16 @@ def _check_names(overrides: Overrides, names: list[str]) -> None:
     for wanted in overrides.tables:
         if wanted != "." and not any(name == wanted or name.startswith(f"{wanted}/") for name in names):
             raise UserError(f'report.toml: [runs."{wanted}"] is no run; there are {", ".join(names)}')
+
+
+def _check_outputs(overrides: Overrides, runs: list[Run]) -> None:
+    """Refuse outputs that would be those of several runs."""
+    for name, path in overrides.outputs().items():
+        within = [run for run in runs if name in (".", run.name) or run.name.startswith(f"{name}/")]
+        heirs = [run.name for run in within if run.override.outputs == path]
+        if len(heirs) > 1:
+            runs_named = ", ".join(heirs)
+            raise UserError(f'report.toml: [runs."{name}"]: outputs are of one run, not of {runs_named}')
 
 
 def _natural(name: str) -> list:

@@ -86,6 +86,26 @@ def test_outputs_named_in_report_toml_take_the_place_of_a_runs_own(tmp_path):
     assert run.name == "a" and run.outputs.resolve() == tmp_path / "other"
 
 
+@pytest.mark.parametrize("table", [".", "zh2en"])
+def test_outputs_for_several_runs_are_refused(table, tmp_path):
+    """All of them would have the same scores."""
+    for name in ("a", "b"):
+        write_checkpoint(tmp_path / "zh2en" / name)
+    (tmp_path / "hyp").write_text("b\n")
+    settings = f'[runs."{table}"]\noutputs = "hyp"\n'
+    (tmp_path / "report.toml").write_text(settings)
+    with pytest.raises(UserError, match=r"outputs are of one run, not of .*zh2en/a, zh2en/b"):
+        find_runs(tmp_path, read_overrides(tmp_path / "report.toml"))
+
+
+def test_outputs_of_a_folder_that_is_a_run_itself_are_named_by_a_dot(tmp_path):
+    write_checkpoint(tmp_path / "vhm")
+    (tmp_path / "vhm" / "published").write_text("b\n")
+    (tmp_path / "vhm" / "report.toml").write_text('[runs."."]\noutputs = "published"\n')
+    (run,) = find_runs(tmp_path / "vhm", read_overrides(tmp_path / "vhm" / "report.toml"))
+    assert run.name == "vhm" and run.outputs == tmp_path / "vhm" / "published"
+
+
 def test_scores_of_a_pair_without_its_languages_are_named_and_left_out(tmp_path):
     write_scores(tmp_path / "m2m" / "scores.zh-Hant-en.json", rouge2=7)
     write_scores(tmp_path / "m2m" / "scores.zh-en.json", rouge2=8)

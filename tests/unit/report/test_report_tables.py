@@ -13,6 +13,7 @@ from fairseq_vhm.metrics.rouge import score_rouge
 from fairseq_vhm.report.build import Options, build
 from fairseq_vhm.report.figures import few_shot_figure
 from fairseq_vhm.report.pairs import around, by_language, scores_of, usual_pivots
+from fairseq_vhm.report.reader import reader_data
 from fairseq_vhm.report.results import Testing, _welch, check_baseline, collect
 from fairseq_vhm.report.runs import Run
 from fairseq_vhm.report.tables import batch_of, main_table, make_tables
@@ -302,6 +303,13 @@ def test_a_running_training_has_curves_and_no_results(tmp_path):
     report = build(tmp_path, Options(), lambda pairs, what: pairs)
     assert [one.title for one in report.tables] == ["Size and time, unknown direction", "Runs"]
     assert [one.name for one in report.figures] == ["training_unknown_direction"]
+
+
+def test_sources_in_a_language_of_any_name_are_shown(tmp_path):
+    references = write_texts(tmp_path / "DATA", count=5, languages=("article", "en"))
+    write_run(tmp_path / "runs" / "vhm", tmp_path / "DATA", spoilt(references, 0.1))
+    (test,) = reader_data(build(tmp_path / "runs", Options(), lambda pairs, what: pairs).results)
+    assert (test["name"], test["source_lang"], test["target_lang"]) == ("article2en", "", "en")
 
 
 def test_outputs_that_do_not_fit_are_said_and_the_rest_is_made(folder, tmp_path):
