@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from fairseq_vhm.cli.options import option
+from fairseq_vhm.metrics.base import MultiReference
 from fairseq_vhm.metrics.evaluation import METRICS
 from fairseq_vhm.metrics.outputs import PostProcess
-from fairseq_vhm.metrics.rouge import MultiReference
 from fairseq_vhm.metrics.significance import Correction, Tests
 from fairseq_vhm.text import pretrained
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,12 @@ def read_key(path: Path) -> Key:
 
 
 def _is_whole(key: Key) -> bool:
-    """Whether every annotator has a name and every item once, and every item systems of the study."""
+    """Whether every annotator has a name and every item once, and every sample each system once."""
     numbers = {sample["number"]: sample["line"] for sample in key.samples}
     items = sorted(key.items)
     shown = [sorted(item for listed in order for item in listed) for order in key.orders.values()]
-    known = all(set(names) <= set(key.systems) for names in key.items.values())
+    systems = [sorted(chain(*sample["items"].values())) for sample in key.samples]
+    known = all(names == sorted(key.systems) for names in systems)
     known = known and all(map(ANNOTATOR.fullmatch, key.orders))
     return known and len(numbers) == len(key.samples) > 0 and all(order == items for order in shown)
 

@@ -19,7 +19,6 @@ from fairseq_vhm.human_eval.key import Key, read_object
 
 RATINGS_FORMAT = "vhm human-eval ratings 1"
 EXPECTED = "file that the page exports"
-NUMBERS_SHOWN = 3
 
 Rated = Mapping[str, Mapping[str, int]]
 

@@ -6,8 +6,7 @@ import numpy as np
 
 import fairseq_vhm
 from fairseq_vhm.metrics import bootstrap
-from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.rouge import MultiReference
+from fairseq_vhm.metrics.base import MultiReference, Score
 
 Pair = tuple[str, str]
 

@@ -4,13 +4,19 @@ Tables, significance tests and curves are made from :class:`Score` alone, as in 
 (Post, 2018), from where the idea of a signature comes too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 Better = Literal["higher", "lower", "neither"]
+
+MultiReference = Literal["best", "mean"]
+"""Of several references: for each output and metric the one that scores it highest, or the mean over them."""
+
+Track = Callable[[Iterable], Iterable]
+"""Wraps what is iterated over, to show progress."""
 
 
 @dataclass(frozen=True)

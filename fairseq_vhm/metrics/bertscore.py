@@ -19,8 +19,7 @@ from fairseq_vhm.metrics.averages import (
     references_field,
     signature,
 )
-from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.rouge import MultiReference, Track
+from fairseq_vhm.metrics.base import MultiReference, Score, Track
 from fairseq_vhm.text.encoders import TokenEncoder, Tokens
 from fairseq_vhm.text.pretrained import loading
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from itertools import combinations
 
 from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.display import as_json
-from fairseq_vhm.metrics.evaluation import findings
+from fairseq_vhm.metrics.display import as_json, names_by_signature
+from fairseq_vhm.metrics.oddities import findings
 from fairseq_vhm.metrics.significance import Comparison, Settings
 from fairseq_vhm.tables import DAGGER, DOUBLE_DAGGER, Table
 
@@ -99,8 +99,8 @@ def differences_table(comparisons: Sequence[Comparison], settings: Settings) -> 
 def signatures(comparisons: Sequence[Comparison]) -> list[str]:
     """All that the figures depend on, a line for each test and each kind of metric."""
     tests = dict.fromkeys(f"{one.test}: {one.signature}" for one in comparisons)
-    metrics = _by_signature(comparisons).items()
-    return [*tests, *(f"{', '.join(names)}: {signature}" for signature, names in metrics)]
+    metrics = names_by_signature(dict.fromkeys((one.metric, one.metric_signature) for one in comparisons))
+    return [*tests, *(f"{', '.join(names)}: {signature}" for signature, names in metrics.items())]
 
 
 def as_latex(tables: Sequence[Table], comparisons: Sequence[Comparison]) -> str:
@@ -154,9 +154,3 @@ def _corrected(comparisons: Sequence[Comparison], settings: Settings) -> str:
         return f"p not corrected for {family} comparisons of each metric"
     return f"p corrected by {CORRECTIONS[settings.correction]} for {family} comparisons of each metric"
 
-
-def _by_signature(comparisons: Sequence[Comparison]) -> dict[str, list[str]]:
-    names: dict[str, list[str]] = {}
-    for metric, signature in dict.fromkeys((one.metric, one.metric_signature) for one in comparisons):
-        names.setdefault(signature, []).append(metric)
-    return names

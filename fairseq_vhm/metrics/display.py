@@ -1,6 +1,6 @@
 """Scores as a table for people and as JSON for programs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fairseq_vhm.metrics.base import Score
 
@@ -29,7 +29,7 @@ def print_table(scores: Sequence[Score], count: int, terminal: bool) -> None:
         print("\n".join(_plain_lines([HEADER, *rows])))
     told = [TOLD[score.name](score.parts) for score in scores if score.name in TOLD]
     print("\n".join([f"{count} pairs", *told]))
-    for signature, names in _by_signature(scores).items():
+    for signature, names in names_by_signature((score.name, score.signature) for score in scores).items():
         print(f"{', '.join(names)}: {signature}")
 
 
@@ -90,8 +90,9 @@ def _plain_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def _by_signature(scores: Sequence[Score]) -> dict[str, list[str]]:
+def names_by_signature(metrics: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The metrics that were made alike, from pairs of name and signature."""
     names: dict[str, list[str]] = {}
-    for score in scores:
-        names.setdefault(score.signature, []).append(score.name)
+    for name, signature in metrics:
+        names.setdefault(signature, []).append(name)
     return names

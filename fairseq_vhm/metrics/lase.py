@@ -30,8 +30,7 @@ from fairseq_vhm.metrics.averages import (
     references_field,
     signature,
 )
-from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.rouge import MultiReference, Track
+from fairseq_vhm.metrics.base import MultiReference, Score, Track
 from fairseq_vhm.metrics.tokens import rule_for
 from fairseq_vhm.text.encoders import SentenceEncoder
 from fairseq_vhm.text.langid import LanguageIdentifier, language_code, target_languages
@@ -76,11 +75,10 @@ def score_lase(
     targets = target_languages(lang, identifier)
     tokens, count = _pieces(sentences, pairs) if reference_lang else _counter(lang)
     confidence = {text: language_confidence(text, targets, identifier) for text in dict.fromkeys(hypotheses)}
-    columns = np.empty((len(pairs), len(NAMES)))
-    columns[:, 1] = _meanings(pairs, sentences, track)
-    columns[:, 2] = [confidence[hypothesis] for hypothesis, _ in pairs]
-    columns[:, 3] = [length_penalty(count(hypothesis), count(one)) for hypothesis, one in pairs]
-    columns[:, 0] = columns[:, 1:].prod(axis=1)
+    meaning = _meanings(pairs, sentences, track)
+    language = np.array([confidence[hypothesis] for hypothesis, _ in pairs])
+    length = np.array([length_penalty(count(hypothesis), count(one)) for hypothesis, one in pairs])
+    columns = np.stack([meaning * language * length, meaning, language, length], axis=1)  # as NAMES
     outputs = over_references(columns, references, multi_ref)
     label = signature(
         "lase",

@@ -28,8 +28,7 @@ from fairseq_vhm.metrics.averages import (
     references_field,
     signature,
 )
-from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.rouge import MultiReference, Track
+from fairseq_vhm.metrics.base import MultiReference, Score, Track
 from fairseq_vhm.text.encoders import TokenEncoder, Tokens
 from fairseq_vhm.text.pretrained import INSTALL
 
@@ -66,7 +65,7 @@ def score_moverscore(
     sides = [_Side(hypotheses, encoder), _Side([one for several in references for one in several], encoder)]
     pairs = flat_pairs(hypotheses, references)
     solve = _solver()
-    scores = np.zeros((len(pairs), 1))
+    scores = np.empty((len(pairs), 1))
     for row, *vectors in encoder.embed_pairs(pairs, layer, track):
         output, reference = (
             side.moved(text, states, ngram)
@@ -137,14 +136,14 @@ def words(tokens: Tokens) -> np.ndarray:
 
 
 def grams(weights: np.ndarray, vectors: np.ndarray, ngram: int) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbours moved together (fewer where the text is shorter): summed weights, weighted mean vectors."""
+    """Neighbours moved together (fewer where the text is shorter): sums of weights, and of weighted vectors
+    at unit length."""
     if ngram == 1 or len(weights) < 2:
         return weights, vectors
     width = min(ngram, len(weights))
     spans = [slice(start, start + width) for start in range(len(weights) - width + 1)]
     sums = np.array([weights[span].sum() for span in spans])
-    means = [weights[span] @ vectors[span] / (weights[span].sum() or 1.0) for span in spans]
-    return sums, _unit(np.array(means))
+    return sums, _unit(np.array([weights[span] @ vectors[span] for span in spans]))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

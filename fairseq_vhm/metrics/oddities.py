@@ -1,4 +1,4 @@
-"""What looks wrong between outputs and references as a whole, beside what single texts show.
+"""What looks wrong with the texts: by themselves, and between outputs and references as a whole.
 
 Each check counts and gives one line or none.  A difference that a tool can make by itself (width,
 script, Chinese characters of the other standard) moves scores without any error, so it is told.
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from fairseq_vhm.metrics.tokens import language_of
+from fairseq_vhm.metrics.tokens import RULES, language_of, rule_for
 
 SCRIPTS = {
     **dict.fromkeys(("zh", "ja"), "CJK"),
@@ -20,12 +20,36 @@ SCRIPTS = {
 }
 JAPANESE = ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH")
 FOREIGN_SHARE = 0.05
+UNSPLIT_ENGLISH = re.compile(r"[a-z]{3}\. +\w")
+UNSPLIT_SHARE = 0.1
 UNKNOWN = re.compile(r"<unk>|<<unk>>|⁇")
 FULL_WIDTH = re.compile(r"[！（），．：；？]")
 HALF_WIDTH = re.compile(r"(?<![0-9A-Za-z])[!(),.:;?]|[!(),.:;?](?![0-9A-Za-z])")
 OTHER_FORM_SHARE = 0.8
 FEWEST_TELLING = 10
 SAME_SHARE = 0.5
+
+
+def findings(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lang: str) -> list[str]:
+    """What looks wrong with the texts, a line each: they are scored, but never in silence."""
+    flat = [(line, text) for line, several in enumerate(references, 1) for text in several]
+    sides = {"outputs": list(enumerate(hypotheses, 1)), "references": flat}
+    found = [line for side, texts in sides.items() for line in _side_findings(side, texts, lang)]
+    return [*found, *oddities_between(hypotheses, references, lang)]
+
+
+def _side_findings(side: str, texts: Sequence[tuple[int, str]], lang: str) -> Iterator[str]:
+    """Of the numbered lines of outputs or of references."""
+    rule = rule_for(lang)
+    empty = [line for line, text in texts if not text.strip()]
+    unread = [line for line, text in texts if text.strip() and not rule.tokens(text)]
+    unsplit = [line for line, text in texts if UNSPLIT_ENGLISH.search(text)]
+    yield from _counted(empty, texts, f"{side} are empty and score 0")
+    no_token = f"{side} hold no token that --lang {lang} reads, and score 0; is it the right language?"
+    yield from _counted(unread, texts, no_token)
+    if rule is RULES["en"] and len(unsplit) > UNSPLIT_SHARE * len(texts):
+        one_sentence = "sentences that do not end in ' .' as tokenized English does"
+        yield from _counted(unsplit, texts, f"{side} have {one_sentence}; ROUGE-L reads them as one sentence")
 
 
 def oddities_between(
@@ -47,7 +71,7 @@ def _unknown_words(hypotheses: Sequence[str]) -> Iterator[str]:
     yield from _counted(lines, hypotheses, "outputs hold unknown words (<unk>), scored as that text")
 
 
-def _counted(lines: Sequence[int], texts: Sequence[str], what: str) -> Iterator[str]:
+def _counted(lines: Sequence[int], texts: Sequence, what: str) -> Iterator[str]:
     if lines:
         yield f"{len(lines)} of {len(texts)} (first: line {lines[0]}) {what}"
 
@@ -65,8 +89,11 @@ def _copies_of_references(
 
 
 def _other_scripts(hypotheses: Sequence[str], references: Sequence[str], lang: str) -> Iterator[str]:
-    letters = Counter(filter(None, map(_script, "".join(references))))
+    letters, written = (_scripts(texts) for texts in (references, hypotheses))
     main = max(letters, key=letters.__getitem__, default="")
+    if main and written and written[main] < FOREIGN_SHARE * written.total():
+        other = max(written, key=written.__getitem__)
+        yield f"outputs are in {other} script, references in {main}; do they belong together?"
     expected = SCRIPTS.get(language_of(lang))
     if main and expected and letters[expected] < FOREIGN_SHARE * letters.total():
         yield f"references are in {main} script, --lang {lang} in {expected}; is it the right language?"
@@ -123,6 +150,11 @@ def _has(charset: str, char: str) -> bool:
         return bool(char.encode(charset))
     except UnicodeEncodeError:
         return False
+
+
+def _scripts(texts: Iterable[str]) -> Counter[str]:
+    """Letters by script."""
+    return Counter(filter(None, map(_script, "".join(texts))))
 
 
 @lru_cache(maxsize=1 << 16)

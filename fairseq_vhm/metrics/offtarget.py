@@ -18,8 +18,7 @@ import numpy as np
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.averages import is_empty, mean_score, signature
-from fairseq_vhm.metrics.base import CorpusScore
-from fairseq_vhm.metrics.rouge import Track
+from fairseq_vhm.metrics.base import CorpusScore, Track
 from fairseq_vhm.text.langid import LanguageIdentifier, language_code, target_languages, varieties
 
 NAME = "offtarget"

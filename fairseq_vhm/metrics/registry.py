@@ -3,18 +3,12 @@
 A metric is a function from :class:`Texts` to its scores, put into :data:`METRICS` by :func:`register_metric`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.resources import NEEDS, Resources
-from fairseq_vhm.metrics.rouge import MultiReference
-
-
-def untracked(things: Iterable) -> Iterable:
-    """What is iterated over, as it is."""
-    return things
+from fairseq_vhm.metrics.base import MultiReference, Score, Track
+from fairseq_vhm.metrics.resources import NEEDS, Given, Resources
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class Texts:
     multi_ref: MultiReference = "best"
     official: bool = False
     resources: Resources = field(default_factory=lambda: Resources(()))
-    follow: Callable[[Iterable], Iterable] = untracked
+    follow: Track = iter
 
 
 Scorer = Callable[[Texts], list[Score]]
@@ -54,10 +48,13 @@ def register_metric(name: str, needs: Sequence[str] = ()) -> Callable[[Scorer], 
             :class:`~fairseq_vhm.metrics.resources.Given`.
 
     Raises:
-        ValueError: there is one of that name, or the name cannot stand in a list.
+        ValueError: there is one of that name, the name cannot stand in a list, or there is no such flag.
     """
-    if name in METRICS or "," in name or not name.strip():
-        raise ValueError(f"a metric named '{name}': take a name that no metric has, without commas")
+    if name in METRICS or "," in name or not name or name != name.strip():
+        raise ValueError(f"a metric named '{name}': take a name that no metric has, without commas or blanks")
+    flags = [field.name for field in fields(Given)]
+    if unknown := [flag for flag in needs if flag not in flags]:
+        raise ValueError(f"metric {name} needs '{unknown[0]}': choose from {', '.join(flags)}")
 
     def register(scorer: Scorer) -> Scorer:
         METRICS[name] = scorer

@@ -5,25 +5,22 @@ Around it stands what agreement to the digit takes: the tokens of each language,
 stemmer, its rounding of every figure to five decimals, and its bootstrap.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-import fairseq_vhm
+from fairseq_vhm.metrics import averages as shared
 from fairseq_vhm.metrics import bootstrap
-from fairseq_vhm.metrics.base import Score
+from fairseq_vhm.metrics.base import MultiReference, Score, Track
 from fairseq_vhm.metrics.tokens import Sentences, TokenRule, rule_for
 
 NAMES = ("rouge1", "rouge2", "rougeL")
 LIBRARY_NAMES = ("rouge1", "rouge2", "rougeLsum")
 SCRIPT_OPTIONS = f"-c {bootstrap.CONFIDENCE} -r {bootstrap.RESAMPLES} -n 2 -m"
 RECALL, PRECISION, F1 = range(3)
-
-MultiReference = Literal["best", "mean"]
-Track = Callable[[Iterable], Iterable]
 
 
 def score_rouge(
@@ -107,18 +104,14 @@ def signature(
     scorer: str | None = None,
 ) -> str:
     """All that the figures depend on, as ``key:value`` pairs in sacreBLEU's manner."""
-    counts = sorted({len(several) for several in references})
-    several = f"{counts[0]}-{counts[-1]}" if len(counts) > 1 else str(counts[0])
-    fields = [
+    return shared.signature(
         f"ROUGE-1.5.5 {SCRIPT_OPTIONS}",
         f"scorer:{scorer or 'rouge-score-' + version('rouge-score')}",
-        f"refs:{several}" + (f"|multi:{multi_ref}" if counts[-1] > 1 else ""),
+        shared.references_field(references, multi_ref),
         f"roles:{'swapped' if swap_roles else 'normal'}",
         f"tok:{rule.name}",
         "order:pyrouge",
-        f"version:{fairseq_vhm.__version__}",
-    ]
-    return "|".join(fields)
+    )
 
 
 def _score(name: str, averages: np.ndarray, per_segment: np.ndarray, signature: str) -> Score:

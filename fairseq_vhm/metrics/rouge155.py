@@ -18,12 +18,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.base import Score
+from fairseq_vhm.metrics.averages import flat_pairs
+from fairseq_vhm.metrics.base import MultiReference, Score
 from fairseq_vhm.metrics.bootstrap import order_of_files
 from fairseq_vhm.metrics.rouge import (
     NAMES,
     SCRIPT_OPTIONS,
-    MultiReference,
     combine,
     signature,
     summarise,
@@ -66,12 +66,7 @@ def score_rouge155(
         UserError: where Perl, DB_File or the script is missing, or the script fails.
     """
     counts = [len(several) for several in references]
-    pairs = [
-        (hypothesis, one)
-        for hypothesis, several in zip(hypotheses, references, strict=True)
-        for one in several
-    ]
-    perl = run_script(pairs, lang, swap_roles)
+    perl = run_script(flat_pairs(hypotheses, references), lang, swap_roles)
     label = signature(rule_for(lang), references, swap_roles, multi_ref, scorer="ROUGE-1.5.5.pl")
     if max(counts) == 1:
         return summarise(perl.segments, label, perl.averages)

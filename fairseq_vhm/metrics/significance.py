@@ -17,18 +17,17 @@ agree with the two others on the scores of summaries.
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, zip_longest
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.base import Better, CorpusScore, Score
+from fairseq_vhm.metrics.base import Better, CorpusScore, Score, Track
 
 Test = Literal["bootstrap", "t-test"]
 Tests = Literal["bootstrap", "t-test", "both"]
 Correction = Literal["none", "bonferroni", "holm", "fdr_bh"]
-Track = Callable[[Iterable], Iterable]
 
 RESAMPLES = 10_000
 SEED = 1
@@ -70,7 +69,7 @@ class Comparison:
     @property
     def is_gain(self) -> bool:
         """Whether ``system`` lies on the better side of ``baseline``."""
-        return self.better != "neither" and (self.difference > 0) == (self.better == "higher")
+        return {"higher": self.difference > 0, "lower": self.difference < 0, "neither": False}[self.better]
 
 
 class Verdict(NamedTuple):
@@ -281,7 +280,7 @@ def _check_scores(systems: Mapping[str, Sequence[Score]], baseline: str) -> None
         raise UserError(f"--ref: {count} output cannot be tested; give {FEWEST_PAIRS} or more")
     expected = _identities(systems[baseline])
     for name, scores in systems.items():
-        for found, wanted in zip(_identities(scores), expected, strict=True):
+        for found, wanted in zip_longest(_identities(scores), expected, fillvalue="no such metric"):
             if found != wanted:
                 raise UserError(
                     f"{name} and {baseline} do not compare: {found} against {wanted};"

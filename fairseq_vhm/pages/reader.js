@@ -43,9 +43,10 @@ function readAddress() {
   return found;
 }
 
+/** What differs from what readAddress fills in by itself, given the same test set. */
 function address() {
-  const first = defaultsOf(DATA.sets[0]);
-  const kept = Object.entries(state).filter(([key, value]) => key in first && value !== first[key]);
+  const usual = { ...defaultsOf(DATA.sets.find((one) => one.name === state.set)), set: DATA.sets[0]?.name ?? "" };
+  const kept = Object.entries(state).filter(([key, value]) => key in usual && value !== usual[key]);
   return "#" + new URLSearchParams(kept).toString();
 }
 

@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
@@ -19,14 +19,20 @@ from fairseq_vhm.report.figures import (
     training_figure,
 )
 from fairseq_vhm.report.overrides import FILE_NAME, read_overrides
-from fairseq_vhm.report.pairs import pair_figures, pair_tables, wrong_language_tables, wrong_languages
+from fairseq_vhm.report.pairs import (
+    check_pivots,
+    pair_figures,
+    pair_tables,
+    wrong_language_tables,
+    wrong_languages,
+)
 from fairseq_vhm.report.reader import reader_data
 from fairseq_vhm.report.results import Result, Testing, TestResults, check_baseline, collect
 from fairseq_vhm.report.runs import Run, find_runs
 from fairseq_vhm.report.scoring import Scored, Scoring, Track, score_run
 from fairseq_vhm.report.systems import percent
 from fairseq_vhm.report.tables import make_tables
-from fairseq_vhm.report.texts import Given, test_sets
+from fairseq_vhm.report.texts import Given, test_sets, told_apart
 from fairseq_vhm.tables import Table
 
 TITLE = "Report of {runs}"
@@ -114,6 +120,7 @@ def build(folder: Path, options: Options, track: Track) -> Report:
     if options.settings and not options.settings.is_file():
         raise UserError(f"--settings {options.settings}: there is no such file")
     runs = find_runs(folder, read_overrides(settings))
+    check_pivots(runs, options.pivots)
     results = []
     for test in test_sets(runs, options.given, folder):
         scored = {run.name: score_run(run, test, options.given, options.scoring, track) for run in test.runs}
@@ -159,7 +166,9 @@ def write(report: Report, out: Path) -> list[Path]:
 def _figures(results: Sequence[TestResults], runs: Sequence[Run], options: Options) -> list[Figure]:
     figures = [figure for one in results for figure in _curves(one)]
     figures += [figure for one in results if (figure := few_shot_figure(one))]
-    return figures + pair_figures(runs, options.pivots)
+    figures += pair_figures(runs, options.pivots)
+    names = told_apart([figure.name for figure in figures], "_")
+    return [replace(figure, name=name) for figure, name in zip(figures, names, strict=True)]
 
 
 def _curves(one: TestResults) -> list[Figure]:

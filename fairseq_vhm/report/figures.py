@@ -107,7 +107,7 @@ def few_shot_figure(one: TestResults) -> Figure | None:
                     marker=MARKERS[place % len(MARKERS)],
                     markersize=4,
                     capsize=2,
-                    label=name,
+                    label=shown_in_legend(name),
                 )
             ax.set(title=SHOWN[metric], xlabel="CLS training pairs (%)", ylabel="F1", xscale="log")
             ax.set_xticks([100 * x for x in shares], [f"{100 * x:g}" for x in shares])
@@ -157,10 +157,14 @@ def legend(figure: Any, axes: Iterable, names: Sequence[str]) -> None:
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    shown = [name for name in names if name in handles]
-    if shown:
-        columns = min(len(shown), 4)
-        figure.legend([handles[n] for n in shown], shown, loc="outside lower center", ncols=columns)
+    shown = [label for label in map(shown_in_legend, names) if label in handles]
+    columns = min(len(shown), 4)
+    figure.legend([handles[n] for n in shown], shown, loc="outside lower center", ncols=columns)
+
+
+def shown_in_legend(name: str) -> str:
+    """A label that matplotlib shows: it leaves out those that begin with ``_``."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def picture(figure: Any, name: str, title: str, caption: str, data: dict) -> Figure:
@@ -200,7 +204,8 @@ class _Panel:
 
     def draw(self, ax: Any, one: Named, colour: str, style: str) -> None:
         for (kind, key), (x, y) in self.curves(one.log).items():
-            drawn = {"color": colour, "label": one.system, "linestyle": style, "linewidth": 1}
+            label = shown_in_legend(one.system)
+            drawn = {"color": colour, "label": label, "linestyle": style, "linewidth": 1}
             if kind == VALID:
                 alone = self.kinds == (VALID,)
                 drawn |= {"linestyle": style if alone else "none", "markersize": 3.5}

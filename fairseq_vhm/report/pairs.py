@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from fairseq_vhm.errors import UserError
 from fairseq_vhm.language_pairs import offtarget
 from fairseq_vhm.language_pairs.results import PairScores as Pair
 from fairseq_vhm.language_pairs.results import counted
@@ -19,7 +20,15 @@ from fairseq_vhm.language_pairs.tables import (
     overall_table,
     size_note,
 )
-from fairseq_vhm.report.figures import COLOURS, Figure, canvas, file_name, legend, picture
+from fairseq_vhm.report.figures import (
+    COLOURS,
+    Figure,
+    canvas,
+    file_name,
+    legend,
+    picture,
+    shown_in_legend,
+)
 from fairseq_vhm.report.runs import Run
 from fairseq_vhm.report.systems import base_name
 from fairseq_vhm.tables import Table
@@ -35,7 +44,16 @@ BAR = 0.85  # share of a group that its bars take
 DARK = 55  # percent from which on a cell's text is white
 
 
-def pair_figures(runs: Sequence[Run], pivots: Sequence[str] | None = None) -> list[Figure]:
+def check_pivots(runs: Sequence[Run], pivots: Sequence[str]) -> None:
+    """Refuse a pivot that is in no pair of any run."""
+    languages = sorted({lang for run in runs for pair in run.pairs for lang in pair})
+    for pivot in pivots:
+        if pivot not in languages:
+            there = f"there are {', '.join(languages)}" if languages else "no run has scores of pairs"
+            raise UserError(f"--pivots {pivot}: no pair is of that language; {there}")
+
+
+def pair_figures(runs: Sequence[Run], pivots: Sequence[str] = ()) -> list[Figure]:
     """The languages of outputs; for each metric that any run has a bubble plot for each run, bars by language
     and by pivot.
 
@@ -53,7 +71,7 @@ def pair_figures(runs: Sequence[Run], pivots: Sequence[str] | None = None) -> li
         left_out = {name: size_note(names[name].pair_scores, names[name].least) for name in systems}
         figures += [bubbles(name, scores, metric, extent, left_out[name]) for name, scores in systems.items()]
         figures.append(bars_by_language(systems, metric, shown))
-        figures.append(bars_by_pivot(systems, metric, shown, pivots or usual_pivots(systems)))
+        figures += bars_by_pivot(systems, metric, shown, pivots)
     return figures
 
 
@@ -190,10 +208,13 @@ def bars_by_language(systems: Mapping[str, PairScores], metric: str, shown: str)
 
 
 def bars_by_pivot(
-    systems: Mapping[str, PairScores], metric: str, shown: str, pivots: Sequence[str]
-) -> Figure:
-    """Figure 4: the pairs of some languages, one by one, into and out of them."""
-    panels = [(pivot, side) for pivot in pivots for side in (1, 0)]
+    systems: Mapping[str, PairScores], metric: str, shown: str, pivots: Sequence[str] = ()
+) -> list[Figure]:
+    """Figure 4: the pairs of some languages, one by one, into and out of them; none where no pair counts.
+
+    By default they are the languages of the most pairs.
+    """
+    panels = [(pivot, side) for pivot in pivots or usual_pivots(systems) for side in (1, 0)]
     data = {
         f"to {pivot}" if side else f"from {pivot}": {
             name: around(scores, pivot, side) for name, scores in systems.items()
@@ -201,14 +222,17 @@ def bars_by_pivot(
         for pivot, side in panels
     }
     data = {title: found for title, found in data.items() if any(found.values())}
-    width = max((len(means) for found in data.values() for means in found.values()), default=1)
+    if not data:
+        return []
+    width = max(len(means) for found in data.values() for means in found.values())
     with canvas(len(data), columns=2, panel=_bar_panel(width)) as (figure, axes):
         for (title, found), ax in zip(data.items(), axes, strict=True):
             _bars(ax, found)
             ax.set(title=title, ylabel=shown)
         legend(figure, axes, list(systems))
-        caption = "Scores of the pairs into and out of the languages with the most pairs."
-        return picture(figure, f"pivots_{metric}", f"{shown} by pivot", caption, data)
+        which = ", ".join(pivots) if pivots else "the languages with the most pairs"
+        caption = f"Scores of the pairs into and out of {which}."
+        return [picture(figure, f"pivots_{metric}", f"{shown} by pivot", caption, data)]
 
 
 def by_language(scores: PairScores, side: int) -> dict[str, float]:
@@ -240,7 +264,7 @@ def _bars(ax: Any, by_system: Mapping[str, Mapping[str, float]]) -> None:
         there = [i for i, label in enumerate(labels) if label in found]
         heights = [found[labels[i]] for i in there]
         colour = COLOURS[place % len(COLOURS)]
-        ax.bar([i + shift for i in there], heights, width, color=colour, label=name)
+        ax.bar([i + shift for i in there], heights, width, color=colour, label=shown_in_legend(name))
     ax.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels)) > 3 else 0)
     ax.grid(axis="x", visible=False)
 

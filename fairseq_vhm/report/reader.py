@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.rouge import NAMES as ROUGE
 from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.report.results import Result, TestResults
@@ -23,14 +24,22 @@ def _test_set(one: TestResults) -> dict:
     shown = [(result, scored) for result in one.results for scored in result.scored if scored.outputs]
     return {
         "name": one.test.name,
-        "source_lang": language_of(place.source_lang) if place.source_lang else "",
-        "target_lang": language_of(place.target_lang) if place.target_lang else "",
+        "source_lang": _code(place.source_lang),
+        "target_lang": _code(place.target_lang),
         "sources": one.test.sources,
         "references": one.test.references,
         "metrics": list(ROUGE),
         "systems": [_system(result, scored) for result, scored in shown],
         "pair": _pair(one, shown),
     }
+
+
+def _code(lang: str | None) -> str:
+    """A language's code, for browsers; nothing where it is called otherwise, as ``article``."""
+    try:
+        return language_of(lang or "")
+    except UserError:
+        return ""
 
 
 def _pair(one: TestResults, shown: Sequence[tuple[Result, Scored]]) -> list[str]:

@@ -136,9 +136,9 @@ class Testing:
 
 def collect(test: TestSet, scored: Mapping[str, Scored], testing: Testing) -> TestResults:
     """Results of one test set; ``scored`` by the names of runs."""
-    results = [
-        Result(system, [scored[run.name] for run in system.runs]) for system in group(test.runs)
-    ]
+    results = [Result(system, [scored[run.name] for run in system.runs]) for system in group(test.runs)]
+    for one in results:
+        _say_equal_seeds(one)
     found = TestResults(test, results)
     names = {one.system.name for one in results}
     found.baseline = next((name for name in testing.baselines if name in names), None)
@@ -147,6 +147,15 @@ def collect(test: TestSet, scored: Mapping[str, Scored], testing: Testing) -> Te
         found.comparisons += _against_baseline(alike, found.baseline, testing)
         found.over_seeds |= _over_seeds(alike, found.baseline, testing)
     return found
+
+
+def _say_equal_seeds(result: Result) -> None:
+    """Runs of one seed, such as a copy, are counted, but their spread is not that over seeds."""
+    first: dict[tuple, str] = {}
+    for run in (one.run for one in result.scored if one.figures and one.run.checkpoint):
+        seeds = tuple(run.settings.get(name) for name in ("seed", "fraction_seed"))
+        if (name := first.setdefault(seeds, run.name)) != run.name:
+            run.missing.append(f"has the seed of {name}; both count as runs of {result.label}")
 
 
 def check_baseline(all_results: Sequence[TestResults], testing: Testing) -> None:
@@ -173,17 +182,24 @@ def _over_seeds(
     results: Sequence[Result], baseline: str | None, testing: Testing
 ) -> dict[tuple[str, str], float]:
     """Welch's t-test of the figures of runs, for systems of several runs as the baseline is one."""
-    from scipy.stats import ttest_ind
-
     base = next((one for one in results if one.system.name == baseline), None)
     found: dict[tuple[str, str], float] = {}
     for metric in [score.name for score in base.rouge()] if base else []:
         runs = {one.label: one.of_runs(metric) for one in results if len(one.of_runs(metric)) > 1}
         if base and (against := runs.pop(base.label, None)):
-            p = [float(ttest_ind(own, against, equal_var=False).pvalue) for own in runs.values()]
+            p = [_welch(own, against) for own in runs.values()]
             labels = [(label, metric) for label in runs]
             found |= zip(labels, corrected(p, testing.correction), strict=True)
     return found
+
+
+def _welch(own: Sequence[float], against: Sequence[float]) -> float:
+    """p of Welch's t-test; 1 of runs that are all alike, as decodings of one checkpoint."""
+    from scipy.stats import ttest_ind
+
+    if len({*own, *against}) == 1:
+        return 1.0
+    return float(ttest_ind(own, against, equal_var=False).pvalue)
 
 
 def _mean_score(scores: Sequence[Score]) -> Score:

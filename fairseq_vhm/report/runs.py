@@ -11,7 +11,7 @@ found over all of them.
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,33 +118,49 @@ def find_runs(folder: Path, overrides: Overrides) -> list[Run]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the one that holds the runs")
-    found = list(_walk(folder, None))
-    runs = [_read_run(one, _name(folder, one), files, overrides) for one, files in found]
-    known = {run.name for run in runs}
+    runs = [_read_run(one, _name(folder, one), files, overrides) for one, files in _walk(folder)]
+    known = {run.name for run in runs} | {"."}
     for name in overrides.outputs():
         if name not in known:
             runs.append(Run(name, overrides.of(name), outputs=overrides.of(name).outputs))
     if not runs:
         raise UserError(f"{folder}: holds no checkpoint, log, outputs or scores; give the folder of the runs")
     _check_names(overrides, [run.name for run in runs])
+    _check_outputs(overrides, runs)
     return sorted(runs, key=lambda run: _natural(run.name))
 
 
-def _walk(folder: Path, owner: _Files | None) -> Iterator[tuple[Path, _Files]]:
-    """Folders and files of the runs in ``folder``; results below a training run are its own.
+def _walk(root: Path) -> list[tuple[Path, _Files]]:
+    """Folders and files of the runs in ``root``; results below a training run are its own.
 
-    Links are followed, but for those that lead back up.
+    Links are followed, after all else and but for those that lead back up; a folder to which several names
+    lead is one run, by the first.
     """
-    files = _sort(sorted(path for path in folder.iterdir() if path.is_file()))
-    trained = bool(files.logs) or find_checkpoint(folder) is not None
-    if trained or (files and owner is None):
-        yield folder, files
-    elif files and owner is not None:
-        owner.take_results(files)
-    below = files if trained else owner
-    for child in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if not child.name.startswith(".") and not folder.resolve().is_relative_to(child.resolve()):
-            yield from _walk(child, below)
+    found: list[tuple[Path, _Files]] = []
+    seen: set[Path] = set()
+    waiting: list[tuple[Path, _Files | None]] = [(root, None)]
+    links: list[tuple[Path, _Files | None]] = []
+    while waiting or links:
+        folder, owner = waiting.pop() if waiting else links.pop(0)
+        if folder.resolve() in seen:
+            continue
+        seen.add(folder.resolve())
+        files = _sort(sorted(path for path in folder.iterdir() if path.is_file()))
+        trained = bool(files.logs) or find_checkpoint(folder) is not None
+        if trained or (files and owner is None):
+            found.append((folder, files))
+        elif owner is not None:
+            owner.take_results(files)
+        for child in _children(folder):
+            (links if child.is_symlink() else waiting).append((child, files if trained else owner))
+    return found
+
+
+def _children(folder: Path) -> list[Path]:
+    """Folders in ``folder`` but for hidden ones and links to what it lies in; the last by name first."""
+    folders = sorted((path for path in folder.iterdir() if path.is_dir()), reverse=True)
+    shown = [path for path in folders if not path.name.startswith(".")]
+    return [path for path in shown if not folder.resolve().is_relative_to(path.resolve())]
 
 
 def _name(root: Path, folder: Path) -> str:
@@ -180,7 +196,7 @@ def _read_run(folder: Path, name: str, files: _Files, overrides: Overrides) -> R
     run = Run(name, overrides.of(name))
     run.checkpoint = _read_checkpoint(folder, run.missing)
     run.log = read_logs(files.logs) if files.logs else None
-    run.outputs = run.override.outputs or _choose_outputs(files.outputs, run.missing)
+    run.outputs = run.override.outputs or _choose_outputs(files.outputs, folder, run.missing)
     run.scores = [scores for path in files.scores if (scores := _read_scores(path, run.missing))]
     run.scores = [scores for scores in run.scores if not _is_stale(scores, run)]
     read = [scores for path in files.pairs if (scores := _read_scores(path, run.missing))]
@@ -199,15 +215,16 @@ def _read_checkpoint(folder: Path, missing: list[str]) -> Checkpoint | None:
         return None
 
 
-def _choose_outputs(paths: list[Path], missing: list[str]) -> Path | None:
-    """The outputs of the test set; of several the one with a usual name, else the newest."""
+def _choose_outputs(paths: list[Path], folder: Path, missing: list[str]) -> Path | None:
+    """The outputs of the test set in a run's folder; of several one with a usual name, else the newest."""
     usable = [path for path in paths if not OTHER_SUBSET.search(path.name)]
     usual = [path for name in PREFERRED_OUTPUTS for path in usable if path.name == name]
     newest = sorted(usable, key=os.path.getmtime, reverse=True)
     chosen = next(iter(usual + newest), None)
     if chosen and len(usable) > 1:
-        others = ", ".join(path.name for path in usable if path != chosen)
-        missing.append(f"outputs are taken from {chosen.name}, not from {others}")
+        named = {path: path.relative_to(folder).as_posix() for path in usable}
+        others = ", ".join(name for path, name in named.items() if path != chosen)
+        missing.append(f"outputs are taken from {named[chosen]}, not from {others}")
     return chosen
 
 
@@ -290,5 +307,15 @@ def _check_names(overrides: Overrides, names: list[str]) -> None:
             raise UserError(f'report.toml: [runs."{wanted}"] is no run; there are {", ".join(names)}')
 
 
+def _check_outputs(overrides: Overrides, runs: list[Run]) -> None:
+    """Refuse outputs that would be those of several runs."""
+    for name, path in overrides.outputs().items():
+        within = [run for run in runs if name in (".", run.name) or run.name.startswith(f"{name}/")]
+        heirs = [run.name for run in within if run.override.outputs == path]
+        if len(heirs) > 1:
+            runs_named = ", ".join(heirs)
+            raise UserError(f'report.toml: [runs."{name}"]: outputs are of one run, not of {runs_named}')
+
+
 def _natural(name: str) -> list:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

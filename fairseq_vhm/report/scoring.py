@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.base import Score
-from fairseq_vhm.metrics.evaluation import findings
+from fairseq_vhm.metrics.base import MultiReference, Score
+from fairseq_vhm.metrics.oddities import findings
 from fairseq_vhm.metrics.outputs import read_pairs
 from fairseq_vhm.metrics.rouge import NAMES as ROUGE
-from fairseq_vhm.metrics.rouge import MultiReference, score_rouge
+from fairseq_vhm.metrics.rouge import score_rouge
 from fairseq_vhm.report.runs import Run
 from fairseq_vhm.report.texts import Given, TestSet
 

@@ -56,7 +56,8 @@ def main_table(some: Sequence[TestResults], beside: bool = False) -> Table:
         rows += _published_rows([one.test.name for one in some], metrics, several)
     heads = [_heads(one, metrics, len(some)) for one in some]
     columns = ["system", *(head for group in heads for head in group), *(["n"] if several else [])]
-    notes = [note for one in some for note in _mark_notes(one, len(some))] + [SPREAD_NOTE] * several
+    notes = [note for one in some for note in _mark_notes(one, _in_main(one), len(some))]
+    notes += [SPREAD_NOTE] * several
     notes += [f"{one.test.name}: {note}" for one in some for note in _signature_notes(one, metrics)]
     notes += [f"{PUBLISHED}: {published.SOURCE}."] * beside
     names = " and ".join(one.test.name for one in some)
@@ -113,7 +114,8 @@ def few_shot_table(one: TestResults) -> Table | None:
     ]
     columns = ["system, share of the CLS pairs", *(SHORT[m] for m in ROUGE), "n"]
     tested = "Tested against the baseline of the same share."
-    notes = [*_mark_notes(one), *[tested] * bool(one.comparisons), SPREAD_NOTE]
+    marks = _mark_notes(one, results)
+    notes = [*marks, *[tested] * bool(marks), SPREAD_NOTE]
     return Table(f"Few-shot, {one.test.name}", columns, rows, notes)
 
 
@@ -144,7 +146,7 @@ def comparison_table(one: TestResults) -> Table | None:
     ]
     columns = ["system, metric", f"less {one.baseline}", "95% interval", "p", "p corrected"]
     columns += ["p over seeds"] if one.over_seeds else []
-    notes = [one.comparisons[0].signature, "Of several runs, the mean of each sentence over them is tested."]
+    notes = [*_tests(one, one.results), "Of several runs, the mean of each sentence over them is tested."]
     notes += [OVER_SEEDS_NOTE] if one.over_seeds else []
     return Table(f"Differences to {one.baseline}, {one.test.name}", columns, rows, notes)
 
@@ -222,13 +224,21 @@ def _mark(one: TestResults, label: str, metric: str) -> str:
     return next((mark for level, mark in LEVELS if p < level), "")
 
 
-def _mark_notes(one: TestResults, beside: int = 1) -> list[str]:
-    if not one.comparisons:
+def _mark_notes(one: TestResults, shown: Sequence[Result], beside: int = 1) -> list[str]:
+    """What the marks of some systems mean; nothing where none of them was tested."""
+    tests = _tests(one, shown)
+    if not tests:
         return []
     where = "" if beside == 1 else f"{one.test.name}: "
     levels = f"{DAGGER}, {DOUBLE_DAGGER}: better than {one.baseline} with p < 0.05, 0.01"
     also = ", and over seeds by Welch's t-test where there are several" if one.over_seeds else ""
-    return [f"{where}{levels} ({one.comparisons[-1].signature}{also})."]
+    return [f"{where}{levels} ({', '.join(tests)}{also})."]
+
+
+def _tests(one: TestResults, shown: Sequence[Result]) -> list[str]:
+    """Signatures of the tests of some systems: systems of another share are another family."""
+    labels = {result.label for result in shown}
+    return list(dict.fromkeys(c.signature for c in one.comparisons if c.system in labels))
 
 
 def _signature_notes(one: TestResults, metrics: Sequence[str]) -> list[str]:

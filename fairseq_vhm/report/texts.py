@@ -7,6 +7,7 @@ Where the user names no files they are those that ``vhm prepare`` keeps beside t
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
@@ -61,9 +62,9 @@ def find_place(run: Run, given: Given, root: Path) -> Place:
     source_lang, target_lang = languages_of(run, data)
     source_lang = run.override.source_lang or source_lang
     target_lang = run.override.target_lang or target_lang or given.lang
-    applies = given.references and _is_for(given, target_lang)
+    applies = _is_for(given, target_lang)
     references = run.override.references or (given.references if applies else ())
-    source = run.override.source or (given.source if applies or not given.references else None)
+    source = run.override.source or (given.source if applies else None)
     if not references and data and target_lang:
         references = tuple(path for path in [data / f"{TEXT}{target_lang}"] if path.is_file())
         own = data / f"{TEXT}{source_lang}"
@@ -110,12 +111,23 @@ def _read(name: str, place: Place, runs: list[Run]) -> TestSet:
 
 def _names(places: Sequence[Place]) -> dict[Place, str]:
     """``en2zh``; with the folder or file of the references where several are of one direction."""
-    plain = {place: _direction(place) for place in places}
-    counts = [*plain.values()]
-    return {
-        place: name if counts.count(name) == 1 else f"{name} ({_origin(place)})"
-        for place, name in plain.items()
-    }
+    plain = [_direction(place) for place in places]
+    names = [
+        name if plain.count(name) == 1 else f"{name} ({_origin(place)})"
+        for name, place in zip(plain, places, strict=True)
+    ]
+    return dict(zip(places, told_apart(names, " "), strict=True))
+
+
+def told_apart(names: Sequence[str], joint: str) -> list[str]:
+    """``names`` with a number at those that come again in any case: ``a``, ``a 2``, ``A 3``."""
+    taken: set[str] = set()
+    free = []
+    for name in names:
+        tries = chain([name], (f"{name}{joint}{number}" for number in count(2)))
+        free.append(next(one for one in tries if one.casefold() not in taken))
+        taken.add(free[-1].casefold())
+    return free
 
 
 def _direction(place: Place) -> str:
@@ -132,7 +144,7 @@ def _origin(place: Place) -> str:
 
 
 def _is_for(given: Given, target_lang: str | None) -> bool:
-    """Whether ``--ref`` is for outputs in a language."""
+    """Whether ``--ref`` and ``--src`` are for runs into a language."""
     if given.lang is None or target_lang is None:
         return True
     return language_of(given.lang) == language_of(target_lang)

@@ -256,6 +256,25 @@ def test_a_link_leads_another_reader_to_the_same_example(reader, open_page, made
     assert other.get_by_label("Order").input_value() == "magnitude"
 
 
+def test_a_link_into_another_test_set_leads_to_its_systems(open_page, tmp_path):
+    """Also to a system that is shown at first on the first test set, and not on this one."""
+    texts = ["one", "two"]
+    page = show(
+        open_page,
+        tmp_path / "page.html",
+        zh2en={"references": texts, "systems": {"base": texts, "VHM": texts}},
+        en2zh={"references": texts, "systems": {"base": texts, "VHM": texts, "VHM + mBART": texts}},
+    )
+    goto(page, "#view=reader&set=en2zh&a=VHM&i=2")
+    page.get_by_label("Order").select_option("largest difference")
+    link = page.get_by_role("link", name="Link to this example").evaluate("link => link.href")
+    other = open_page(tmp_path / "page.html")
+    other.goto(link)
+    labels = ("Test set", "System A", "System B", "Order")
+    seen = [other.get_by_label(label).input_value() for label in labels]
+    assert seen == ["en2zh", "VHM", "base", "magnitude"]
+
+
 def test_a_broken_link_opens_the_page_all_the_same(open_page, made):
     page = open_page(made[0])
     goto(page, "#view=reader&set=none&a=nobody&metric=x&sort=y&i=9999&min=abc&marks=z")

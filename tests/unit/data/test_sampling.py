@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from fairseq_vhm.data.sampling import DirectionSampler, SampledPlan, Sampling, Streams, smoothed
+from fairseq_vhm.data.sampling import (
+    DirectionSampler,
+    SampledPlan,
+    Sampling,
+    Streams,
+    _choose,
+    _cumulated,
+    smoothed,
+)
 
 COUNTS = {("en", "zh"): 90, ("zh", "en"): 30, ("en", "fr"): 5, ("fr", "en"): 40, ("fr", "zh"): 12}
 COUNTS |= {("zh", "zh"): 3}
@@ -119,8 +127,26 @@ def test_many_to_one_and_one_to_many_are_special_cases(side):
 def test_directions_without_examples_are_never_drawn():
     counts = {**COUNTS, ("en", "sw"): 0, ("sw", "en"): 0}
     for kind in ("multistage", "uniform"):
-        drawn = DirectionSampler(counts, MULTISTAGE._replace(kind=kind)).draw(np.random.default_rng(4), 2000)
-        assert drawn.max() < len(COUNTS)
+        sampler = DirectionSampler(counts, MULTISTAGE._replace(kind=kind))
+        assert sampler.draw(np.random.default_rng(4), 2000).max() < len(COUNTS)
+        probabilities = sampler.probabilities()
+        assert probabilities[-2:].tolist() == [0, 0] and probabilities.sum() == pytest.approx(1)
+
+
+def test_a_language_of_one_example_is_drawn_too():
+    by_hand = [[1.0, 0.0], [3 / 7, 4 / 7]]
+    np.testing.assert_allclose(smoothed(np.array([[1.0, 0.0], [9.0, 16.0]]), 0.5), by_hand)
+    counts = {**COUNTS, ("sw", "en"): 1}
+    found = DirectionSampler(counts, MULTISTAGE).probabilities()
+    assert dict(zip(counts, found, strict=True)) == pytest.approx(closed_form(counts, 0.5, 0.75))
+
+
+def test_every_number_below_1_falls_on_a_part_that_has_a_share():
+    """Ten tenths add up to a hair less than 1, in which a number can fall."""
+    shares = np.array([0.0, *[0.1] * 10, 0.0])
+    assert shares.cumsum()[-1] < 1
+    ends = np.array([0.0, np.nextafter(1.0, 0.0)])
+    assert _choose(_cumulated(shares), ends).tolist() == [1, 10]
 
 
 # ---- plans ---------------------------------------------------------------------------------------
@@ -189,6 +215,16 @@ def test_an_epoch_takes_as_many_mini_batches_as_there_are():
     assert plan(epoch_updates=0, micro_batches=4).updates(1) == -(-sum(BATCHES) // 4)
     assert plan(epoch_updates=0, micro_batches=4, shards=2).updates(1) == -(-sum(BATCHES) // 8)
     assert len(plan(epoch_updates=0, shards=2).steps(1)) == 2 * plan(epoch_updates=0, shards=2).updates(1)
+    assert plan(epoch_updates=0, shards=1000).updates(1) == 1
+
+
+def test_steps_are_accumulated_as_each_epoch_says_and_later_ones_as_the_last():
+    rising = plan(shards=2, update_freq=(1, 3))
+    assert [len(rising.steps(epoch)) // rising.updates(epoch) for epoch in (1, 2, 3)] == [2, 6, 6]
+    by_stream: dict[int, list] = {}
+    for turn in turns_of(rising, 3):
+        by_stream.setdefault(turn.stream, []).append(turn.position)
+    assert all(sorted(positions) == list(range(len(positions))) for positions in by_stream.values())
 
 
 def test_other_tasks_go_with_the_direction_and_share_streams():

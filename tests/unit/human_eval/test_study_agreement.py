@@ -50,10 +50,30 @@ def test_opposite_ratings_are_below_chance_for_alpha(key, export):
 
 
 def test_shares_of_equal_and_near_ratings_are_counted_once_for_a_shared_text(key, export):
-    paths = [export("anna", lambda *_: 3), export("ben", lambda line, *_: 4 if line == 1 else 3)]
+    rated = {1: 4, 2: 5}
+    paths = [export("anna", lambda *_: 3), export("ben", lambda line, *_: rated.get(line, 3))]
     [one, *_] = agreement(read_all(paths, key), key)
     assert one.texts == one.shared == 34  # 12 lines of three systems, less two for the text that they share
-    assert (one.equal, one.within_one) == (pytest.approx(33 / 34), 1.0)
+    assert (one.equal, one.within_one) == (pytest.approx(30 / 34), pytest.approx(31 / 34))
+
+
+def test_two_different_ratings_are_enough_for_alpha_and_kappa(key, export):
+    """Of 68 ratings one is no 3, so any other pair would be as likely to differ: by both formulas 0."""
+    paths = [export("anna", lambda *_: 3), export("ben", lambda line, *_: 4 if line == 1 else 3)]
+    [one, *_] = agreement(read_all(paths, key), key)
+    assert one.alpha == pytest.approx(0, abs=1e-9) and one.kappa == pytest.approx(-1 / 67)
+
+
+def test_texts_that_each_only_two_of_three_rated_have_an_alpha_and_no_kappa(key, export):
+    key.orders["cleo"] = key.orders["anna"]
+
+    def but(third: int):
+        return lambda line, *_: None if line % 3 == third else 1 + line % 5
+
+    paths = [export(name, but(third)) for third, name in enumerate(("anna", "ben", "cleo"))]
+    for one in agreement(read_all(paths, key, lenient=True), key):
+        assert (one.alpha, one.kappa, one.equal) == (1, None, 1)
+        assert (one.texts, one.shared, one.reason) == (34, 0, "kappa: no text rated by all annotators")
 
 
 def test_an_unfinished_sample_counts_for_alpha_among_the_others_and_not_for_kappa(key, export):
@@ -83,6 +103,9 @@ def test_what_is_not_defined_is_none_with_its_reason(key, export, rates, reason)
     paths = [export(name, rate) for name, rate in zip(("anna", "ben"), rates, strict=False)]
     found = agreement(read_all(paths, key, lenient=True), key)
     assert [(one.alpha, one.kappa, one.reason) for one in found] == [(None, None, reason)] * 3
+    shares = 1.0 if reason == "all ratings are the same" else None
+    assert all((one.equal, one.within_one) == (shares, shares) for one in found)
+    assert {one.texts == one.shared == 0 for one in found} == {shares is None}
 
 
 def test_without_the_library_of_alpha_the_remedy_is_named(key, export, monkeypatch):

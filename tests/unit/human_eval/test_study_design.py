@@ -29,6 +29,7 @@ def test_a_draw_has_no_line_twice_and_only_those_allowed():
     lines = [sample.line for sample in drawn]
     assert lines == sorted(set(lines)) and len(lines) == 25
     assert set(lines) <= set(range(6, 36))
+    assert [sample.number for sample in drawn] == [f"{place:02d}" for place in range(1, 26)]
     assert draw_samples(material(), range(5, 35), 25, seed=2) != drawn
 
 
@@ -68,6 +69,14 @@ def test_on_a_page_every_system_has_every_label_equally_often():
         shown = presentation(samples, "ABC", 1, annotator)
         places = Counter((item.systems[0], place) for _, items in shown for place, item in enumerate(items))
         assert set(places.values()) == {8} and len(places) == 9
+
+
+def test_a_shared_text_stands_where_the_first_of_its_systems_does():
+    """Of 24 samples each of three systems is the first in 8, so a text of two of them in 16."""
+    texts = [f"A {line}" for line in range(40)]
+    samples = draw_samples(material(B=texts), range(40), 24, seed=1)
+    first = [items[0].systems for _, items in presentation(samples, "ABC", 1, "anna")]
+    assert Counter(first) == {("A", "B"): 16, ("C",): 8}
 
 
 def samples_key(item):

@@ -127,6 +127,7 @@ def test_the_checksum_is_the_crc_32_of_the_sorted_lines():
         {"samples": [{"items": {}}]},
         {"more": 1},
         {"systems": ["Alpha"]},
+        {"systems": ["Alpha", "Beta", "Gamma", "Delta"]},
         {"orders": {"anna": [["001"]]}},
         {"orders": []},
     ],
@@ -135,4 +136,14 @@ def test_a_damaged_key_is_refused(key, texts, damage):
     path = texts / "study" / "key.json"
     change(path, **damage)
     with pytest.raises(UserError, match=re.escape(str(path))):
+        read_key(path)
+
+
+def test_a_key_in_which_a_sample_lacks_a_system_is_refused(key, texts):
+    """Its mean would be of no rating."""
+    path = texts / "study" / "key.json"
+    content = json.loads(path.read_text())
+    next(names for names in content["samples"][3]["items"].values()).clear()
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="key.json: a damaged key; the command that made it"):
         read_key(path)

@@ -2,16 +2,21 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.human_eval.criteria import KEYS
 from fairseq_vhm.human_eval.display import as_json, tables
-from fairseq_vhm.human_eval.ratings import read_all
+from fairseq_vhm.human_eval.key import read_key
+from fairseq_vhm.human_eval.ratings import Ratings, read_all
 from fairseq_vhm.human_eval.results import evaluate, scores_of
+from fairseq_vhm.human_eval.sheet import make_sheets
 from fairseq_vhm.metrics.significance import Settings
 
 MEANS = {"Alpha": 2, "Beta": 3, "Gamma": 4}
+QUICK = Settings(resamples=200)  # what is asked here is of means and t-tests
 
 
 def by_system(line, systems, criterion):
@@ -25,7 +30,7 @@ def one_to_five(line, systems, criterion):
 
 @pytest.fixture
 def results(key, export):
-    return evaluate(read_all([export("anna", by_system), export("ben", by_system)], key), key)
+    return evaluate(read_all([export("anna", by_system), export("ben", by_system)], key), key, settings=QUICK)
 
 
 def test_a_system_s_average_is_that_of_its_own_ratings(results):
@@ -39,7 +44,9 @@ def test_a_system_s_average_is_that_of_its_own_ratings(results):
 def test_interval_is_student_s(key, export):
     read = read_all([export("anna", one_to_five)], key)
     [average] = [
-        one for one in evaluate(read, key).averages if (one.system, one.criterion) == ("Beta", "fluency")
+        one
+        for one in evaluate(read, key, settings=QUICK).averages
+        if (one.system, one.criterion) == ("Beta", "fluency")
     ]
     # 1 to 5 twice and 3 twice: sum of squares 20 over 11; t(0.975, 11) = 2.201 (any table).
     sd = math.sqrt(20 / 11)
@@ -67,17 +74,39 @@ def test_an_annotator_s_unfinished_sample_does_not_shift_one_system(key, export)
 
 def test_samples_that_nobody_finished_are_left_out_for_all_systems(key, export):
     read = read_all([export("anna", lambda line, *_: 3 if line > 2 else None)], key, lenient=True)
-    assert evaluate(read, key).count == 10
+    assert evaluate(read, key, settings=QUICK).count == 10
     nothing = read_all([export("anna", lambda *_: None)], key, lenient=True)
     with pytest.raises(UserError, match="no sample is rated as a whole"):
         evaluate(nothing, key)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_tests_and_spreads_take_two_samples(key, export, count):
+    read = read_all([export("anna", lambda line, *_: 2 + line % 2 if line <= count else None)], key, True)
+    results = evaluate(read, key, settings=QUICK)
+    assert results.count == count == results.averages[0].n
+    assert bool(results.comparisons) == (count > 1)
+    spreads = {one is None for average in results.averages for one in (average.sd, average.low, average.high)}
+    assert spreads == {count == 1}
+    notes = tables(results)[0].notes
+    assert ("No test between systems: it takes two systems and two samples." in notes) == (count == 1)
+    assert len(tables(results)) == (3 if count > 1 else 2)
+
+
+def test_one_system_alone_has_averages_and_no_test(settings_of, texts):
+    study = read_key(make_sheets(settings_of(hyp=[str(texts / "Alpha")]), texts / "alone").key_path)
+    ratings = {item: dict.fromkeys(KEYS, 4) for item in study.items}
+    read = [Ratings(texts, "anna", ratings, {}, edited=False)]
+    results = evaluate(read, study)
+    assert [(one.system, one.mean) for one in results.averages] == [("Alpha", 4.0)] * 3
+    assert results.comparisons == [] and results.count == 12
 
 
 def test_t_is_that_of_the_differences_of_sample_means(key, export):
     def rate(line, systems, criterion):
         return 3 + (line % 3 == 0) if systems == ["Gamma"] else 3
 
-    comparisons = evaluate(read_all([export("anna", rate)], key), key, "Alpha").comparisons
+    comparisons = evaluate(read_all([export("anna", rate)], key), key, "Alpha", QUICK).comparisons
     [one] = [
         one
         for one in comparisons
@@ -99,7 +128,8 @@ def test_marks_stand_where_the_corrected_p_is_below_the_level(results):
 
 
 def test_what_is_worse_than_the_baseline_is_marked_as_worse(key, export):
-    results = evaluate(read_all([export("anna", by_system)], key), key, "Beta", Settings(correction="none"))
+    uncorrected = replace(QUICK, correction="none")
+    results = evaluate(read_all([export("anna", by_system)], key), key, "Beta", uncorrected)
     rows = {row[0]: row[1] for row in tables(results)[0].rows}
     assert rows == {"Alpha": "2.08‡", "Beta": "3.00", "Gamma": "3.92†"}
     assert "one annotator" in tables(results)[2].plain()
@@ -109,7 +139,8 @@ def test_json_has_every_figure_rating_and_comment_with_its_systems(key, export):
     order = key.orders["anna"][3]
     sample = next(sample for sample in key.samples if order[0] in sample["items"])
     path = export("anna", by_system, comments={sample["number"]: "B is odd"})
-    content = json.loads(json.dumps(as_json(evaluate(read_all([path], key), key)), allow_nan=False))
+    results = evaluate(read_all([path], key), key, settings=QUICK)
+    content = json.loads(json.dumps(as_json(results), allow_nan=False))
     assert content["n"] == 12 and content["annotators"] == ["anna"]
     assert content["average"]["Beta"]["fluency"]["mean"] == 3.0
     ratings = {(one["line"], one["system"]): one["fluency"] for one in content["ratings"]}

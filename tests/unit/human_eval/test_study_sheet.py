@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,7 @@ def test_a_folder_with_other_files_is_left_alone(settings_of, texts):
     ("change", "complaint"),
     [
         ({"src": None}, "give --src FILE, --ref FILE or both"),
+        ({"src": Path("source.jsonl")}, "--src source.jsonl: give the sources as plain text, one a line"),
         ({"samples": 13}, "--samples 13: 12 of 12 lines can be drawn"),
         ({"samples": 0}, "--samples 0: 12 of 12"),
         ({"lang": "english"}, "--lang english: not a language code"),
@@ -144,6 +146,7 @@ def test_wrong_settings_are_refused_before_anything_is_written(settings_of, text
         (["Alpha", "short"], "short has 1 lines, "),
         (["=Alpha"], "not NAME=FILE or FILE"),
         (["Alpha", "source"], "--hyp source: the same texts as the reference that is shown"),
+        ([f"{n}=Alpha" for n in range(27)], "--hyp: 27 systems; at most 26 can be labelled"),
     ],
 )
 def test_wrong_systems_are_refused(settings_of, texts, hyp, complaint):

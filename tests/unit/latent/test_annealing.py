@@ -1,5 +1,7 @@
 """The KL weight at its landmarks, and free bits."""
 
+import math
+
 import pytest
 import torch
 
@@ -27,6 +29,11 @@ def test_sigmoid_weight_is_symmetric_about_the_middle():
     assert quarter + three_quarters == pytest.approx(1.0)
 
 
+def test_sigmoid_weight_is_the_logistic_function_from_minus_5_to_5_made_to_run_from_0_to_1():
+    expected = [math.tanh(x / 2) / math.tanh(2.5) / 2 + 0.5 for x in (-5, -2.5, -1, 4)]
+    assert weights("sigmoid", 0, 100, 160, 360) == pytest.approx(expected)
+
+
 def test_constant_weight_never_changes():
     assert weights("constant", 0, 1, 500, maximum=0.3) == [0.3, 0.3, 0.3]
 
@@ -40,6 +47,15 @@ def test_weight_stays_within_0_and_its_maximum(kind):
 @pytest.mark.parametrize("kind", KL_SCHEDULES)
 def test_no_annealing_means_the_maximum_from_the_first_update(kind):
     assert KLSchedule(kind, 0, 1.0).weight(0) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["linear", "cyclical", "sigmoid"])
+def test_annealing_of_one_update_begins_at_0(kind):
+    assert weights(kind, 0, 1, steps=1) == [0.0, 1.0]
+
+
+def test_a_kl_may_have_no_weight_at_all():
+    assert weights("linear", 0, 200, 400, maximum=0.0) == [0.0, 0.0, 0.0]
 
 
 def test_unknown_schedule_and_negative_settings_are_refused():

@@ -52,7 +52,8 @@ def test_a_mean_over_some_outputs_keeps_a_figure_for_each():
         "m", np.array([1.0, 0, 0, 0]), "s", counted=np.array([True, True, False, False]), seen=2.0
     )
     assert score.value == 50 and score.per_segment == [100, 0, 0, 0] and score.parts["seen"] == 2
-    assert mean_score("m", np.zeros(2), "s", counted=np.zeros(2, bool)).value == 0
+    nothing = mean_score("m", np.zeros(2), "s", counted=np.zeros(2, bool))
+    assert nothing.parts == {"value": 0, "low": 0, "high": 0} and nothing.value == 0
 
 
 @pytest.mark.parametrize(("text", "empty"), [("", 1), (" \n\t", 1), ("\u200b\ufeff", 1), (".", 0), ("法", 0)])
@@ -63,4 +64,5 @@ def test_a_text_is_empty_where_it_shows_nothing(text, empty):
 def test_signatures_say_how_many_references_there_are_and_how_they_are_combined():
     assert references_field([["a"], ["b"]], "best") == "refs:1"
     assert references_field([["a", "b"], ["c", "d"]], "mean") == "refs:2|multi:mean"
+    assert references_field(REFERENCES[:2], "best") == "refs:1-2|multi:best"
     assert references_field(REFERENCES, "best") == "refs:1-3|multi:best"

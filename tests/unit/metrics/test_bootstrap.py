@@ -33,6 +33,8 @@ def test_averages_are_those_of_a_loop_over_draws_in_the_order_of_file_names():
     assert mean == pytest.approx(np.mean(means, axis=0), abs=1e-5)
     assert low == pytest.approx(ranked[25], abs=1e-5)
     assert high == pytest.approx(ranked[974], abs=1e-5)
+    for found in (mean, low, high):
+        assert found.tolist() == [float(f"{figure:.5f}") for figure in found]
 
 
 def test_the_draws_are_those_of_perls_rand(perl_script):

@@ -88,6 +88,28 @@ def test_p_corrected_has_a_column_where_it_differs():
     assert differences_table(compare(SYSTEMS, "b", SETTINGS), SETTINGS).columns[-1] == "p corrected"
 
 
+def test_a_gain_is_a_difference_to_the_better_side():
+    sides = {"higher": [True, False, False], "lower": [False, False, True], "neither": [False] * 3}
+    for better, gains in sides.items():
+        differences = [compared(0.01, difference=points, better=better) for points in (0.5, 0.0, -0.5)]
+        assert [one.is_gain for one in differences] == gains
+
+
+@pytest.mark.parametrize(
+    ("names", "correction", "said"),
+    [
+        (["a_1", "b"], "holm", "one comparison of each metric, so p needs no correction"),
+        (["a_1", "b", "c"], "holm", "p corrected by Holm for 2 comparisons of each metric"),
+        (["a_1", "b", "c"], "none", "p not corrected for 2 comparisons of each metric"),
+    ],
+)
+def test_the_note_on_marks_says_how_p_was_corrected(names, correction, said):
+    settings = Settings(test="t-test", correction=correction)
+    systems = {name: SYSTEMS[name] for name in names}
+    [note] = scores_table(systems, compare(systems, "a_1", settings), "a_1", settings).notes
+    assert note.endswith(f"by the paired t-test; {said}")
+
+
 def test_scores_that_are_no_means_of_their_outputs_get_a_note():
     [note] = differences_table([compared(0.01, difference=1.02)], SETTINGS).notes
     assert "a score that is a mean over resamples" in note

@@ -141,3 +141,11 @@ def test_each_output_is_measured_against_its_own_source():
     assert forth.per_segment == back.per_segment[::-1] == [100, 0]
     assert forth.parts == back.parts
     assert "|tok:by-script" in forth.signature
+
+
+def test_the_signature_names_the_orders_that_are_parts():
+    score = score_copy(["a b"], [SOURCE], [["a"]])
+    assert score.signature.startswith("copy|ngrams:1-4|value:2-grams|")
+    assert [f"copied{order}" for order in range(6) if f"copied{order}" in score.parts] == [
+        f"copied{order}" for order in (1, 2, 3, 4)
+    ]

@@ -14,6 +14,7 @@ from fairseq_vhm.metrics.evaluation import (
     findings,
     metric_names,
     possible_metrics,
+    register_metric,
 )
 from fairseq_vhm.metrics.length import score_length
 from fairseq_vhm.metrics.resources import Given, Resources
@@ -131,6 +132,17 @@ def test_an_unknown_or_missing_metric_is_refused(listed):
         metric_names(listed)
 
 
+@pytest.mark.parametrize("name", ["rouge", "a,b", " ", " novelty"])
+def test_a_metric_under_a_name_that_no_list_can_hold_is_refused(name):
+    with pytest.raises(ValueError, match=f"a metric named '{name}': take a name that no metric has"):
+        register_metric(name)
+
+
+def test_a_metric_that_needs_a_flag_that_is_none_is_refused_where_it_is_registered():
+    with pytest.raises(ValueError, match="metric novelty needs 'source': choose from src, encoder, "):
+        register_metric("novelty", needs=("src", "source"))
+
+
 def test_metric_names_may_repeat_and_carry_blanks():
     assert metric_names("bleu, rouge,bleu") == ["bleu", "rouge"]
     assert metric_names(",".join(METRICS)) == list(METRICS)
@@ -146,6 +158,7 @@ def test_metric_names_may_repeat_and_carry_blanks():
         (["it ends. It begins"], [["it ends . it begins"]], "en", ["do not end in ' .'"]),
         (["it ends . it begins"], [["it ends ."]], "en", []),
         (["北京NBA"], [["北京"]], "zh", []),
+        (["東京は雨。", "ひらがな。"], [["カタカナ。"], ["東京の雨。"]], "ja", []),
     ],
 )
 def test_what_is_odd_in_the_texts_is_told(hypotheses, references, lang, found):

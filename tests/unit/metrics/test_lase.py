@@ -8,7 +8,14 @@ import pytest
 import tiny_encoders
 
 from fairseq_vhm.metrics.averages import notes
-from fairseq_vhm.metrics.lase import NAMES, _counter, _meanings, length_penalty, score_lase
+from fairseq_vhm.metrics.lase import (
+    NAMES,
+    _counter,
+    _meanings,
+    language_confidence,
+    length_penalty,
+    score_lase,
+)
 from fairseq_vhm.text.encoders import SentenceEncoder
 from fairseq_vhm.text.langid import FastTextIdentifier
 
@@ -172,7 +179,9 @@ def test_the_signature_names_both_models_the_language_and_the_tokens(sentences, 
     ):
         assert field in signature
     english = score_lase(["a"], [["a"]], "en", sentences, identifier)[0].signature
-    assert "length:en-rouge155|" in english
+    assert "length:en-rouge155|" in english and "refs-in" not in english
+    german = score_lase(["a"], [["a"]], "en", sentences, identifier, reference_lang="de")[0].signature
+    assert "|length:pieces-of-the-sentence-encoder|alpha:6|refs-in:de|" in german
 
 
 def test_every_part_has_its_interval_and_texts_that_were_cut_are_counted(sentences, identifier):
@@ -188,6 +197,18 @@ def test_a_chinese_word_counts_if_one_of_its_characters_is_no_punctuation():
     """jieba keeps 3.5% in one piece."""
     _, length = _counter("zh")
     assert [length(text) for text in ("增长3.5%。", "增长", "。！", "")] == [2, 1, 0, 0]
+
+
+class _Sure:
+    """A classifier whose figures add up to more than 1, as fastText's do by rounding."""
+
+    def probabilities(self, text):
+        return {"fr": 0.6, "sr": 0.5, "hr": 0.5001}
+
+
+def test_no_confidence_is_beyond_1():
+    assert language_confidence("a", frozenset({"sr", "hr"}), _Sure()) == 1.0
+    assert language_confidence("a", frozenset({"sr"}), _Sure()) == 0.5
 
 
 class _Unrounded:

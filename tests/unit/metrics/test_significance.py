@@ -300,6 +300,8 @@ def test_all_pairs_adds_those_among_the_others():
             "score the same outputs in the same way",
         ),
         ({"a": [scored(A)], "b": [scored(B, "rouge2")]}, "a", {}, "b and a do not compare"),
+        ({"a": [scored(A)], "b": [scored(B), scored(B, "rouge2")]}, "a", {}, "rouge2.* against no such"),
+        ({"a": [scored(A), scored(A, "rouge2")], "b": [scored(B)]}, "a", {}, "no such metric against rouge2"),
     ],
 )
 def test_what_does_not_compare_is_refused(systems, baseline, settings, complaint):
@@ -318,6 +320,7 @@ def test_a_t_test_of_a_corpus_figure_is_refused():
         ({"resamples": 0}, "--resamples 0: give 1 or more"),
         ({"seed": -1}, "--seed -1: give 0 or more"),
         ({"alpha": 1.0}, "--alpha 1.0: a level lies between 0 and 1"),
+        ({"alpha": 0.0}, "--alpha 0.0: a level lies between 0 and 1"),
         ({"alpha": float("nan")}, "--alpha nan"),
     ],
 )
@@ -326,8 +329,29 @@ def test_settings_without_meaning_are_refused(settings, complaint):
         Settings(**settings)
 
 
-def test_one_comparison_needs_no_correction():
-    assert corrected([0.03], "holm") == [0.03]
+def test_the_usual_settings_are_those_that_the_documents_name():
+    signatures = [Settings().signature(test, 1) for test in ("bootstrap", "t-test")]
+    assert signatures == [
+        "paired-bootstrap|resamples:10000|seed:1|interval:percentile-95|p:two-sided|correction:holm|family:1",
+        "paired-t-test|interval:95|p:two-sided|correction:holm|family:1",
+    ]
+
+
+@pytest.mark.parametrize("correction", ["none", "bonferroni", "holm", "fdr_bh"])
+def test_one_comparison_needs_no_correction(correction):
+    assert corrected([0.03], correction) == [0.03] and corrected([], correction) == []
+
+
+@pytest.mark.parametrize(
+    ("correction", "expected"),
+    [
+        ("bonferroni", [0.04, 0.16, 0.12, 1.0]),
+        ("holm", [0.04, 0.09, 0.09, 0.5]),  # 4, 3, 2 and 1 times the sorted ones, never falling
+        ("fdr_bh", [0.04, 0.16 / 3, 0.16 / 3, 0.5]),  # 4/1, 4/2, 4/3 and 4/4 of them, never rising downwards
+    ],
+)
+def test_corrections_are_those_of_their_definitions_in_the_order_given(correction, expected):
+    assert corrected([0.01, 0.04, 0.03, 0.5], correction) == pytest.approx(expected, abs=1e-15)
 
 
 def test_the_least_settings_that_are_possible_are_taken():

@@ -1,9 +1,9 @@
 """Training logs: curves, time and hardware."""
 
 import pytest
-from reports import epoch_line, inner_line, valid_line
+from reports import epoch_line, inner_line, valid_line, write_log
 
-from fairseq_vhm.report.logs import EPOCH, INNER, VALID, is_training_log, read_log, read_logs
+from fairseq_vhm.report.logs import EPOCH, INNER, VALID, is_training_log, parse_line, read_log, read_logs
 
 HEAD = "2026-01-01 00:00:00 | INFO | "
 GPU = (
@@ -51,6 +51,7 @@ def test_other_subsets_and_cut_lines_are_passed_over(tmp_path):
         write(
             tmp_path / "log",
             f"{HEAD}valid1 | epoch 001 | valid on 'valid1' subset | loss 4.1 | num_updates 200",
+            f'{HEAD}valid1 | {{"epoch": 1, "valid1_loss": "4.1", "valid1_num_updates": "200"}}',
             inner_line(25),
             inner_line(50)[:-20],
         )
@@ -116,8 +117,50 @@ def test_steps_too_quick_for_whole_seconds_are_timed_by_updates_a_second(tmp_pat
     assert log.timing().seconds == 4 and log.timing().basis == "updates a second"
 
 
-def test_a_log_without_updates_has_no_time(tmp_path):
-    assert read_log(write(tmp_path / "log", "nothing")).timing() is None
+def test_time_is_from_the_lines_that_rounding_touches_less(tmp_path):
+    """A line's seconds are off by up to half a one: 10 intervals of 10 seconds by 5 %, 2 of 50 by 1 %."""
+    ten = [inner_line(u, wall=10) for u in range(100, 1101, 100)]
+    timing = read_log(write(tmp_path / "a", *ten)).timing()
+    assert (timing.seconds, timing.basis) == (10, "training steps of log intervals")
+    timing = read_log(write(tmp_path / "b", *ten, epoch_line(1, 1100, 121))).timing()
+    assert (timing.seconds, timing.basis) == (pytest.approx(11), "training steps of epochs")
+    two = [inner_line(u, wall=50) for u in (100, 600, 1100)]
+    epochs = [epoch_line(1, 600, 6), epoch_line(2, 1100, 5)]
+    timing = read_log(write(tmp_path / "c", *two[:2], epochs[0], two[2], epochs[1])).timing()
+    assert (timing.seconds, timing.basis) == (10, "training steps of log intervals")
+
+
+def test_a_log_without_updates_has_no_time_and_no_end(tmp_path):
+    log = read_log(write(tmp_path / "log", "nothing"))
+    assert log.timing() is None and log.updates == 0 and not log.ended
+
+
+def test_the_last_update_is_that_of_any_line(tmp_path):
+    lines = [inner_line(25), valid_line(50), inner_line(75), epoch_line(1, 80, 20)]
+    for count, updates in enumerate((25, 50, 75, 80), 1):
+        assert read_log(write(tmp_path / "log", *lines[:count])).updates == updates
+
+
+def test_lines_of_one_update_are_no_restart(tmp_path):
+    write_log(tmp_path)
+    log = read_log(tmp_path / "train.log")
+    assert log.restarts == [] and log.ended and log.updates == 400
+
+
+def test_parameters_and_gpus_are_those_of_the_last_process(tmp_path):
+    size = f"{HEAD}fairseq_cli.train | num. shared model params: {{}} (num. trained: 1)"
+    experts = f"{HEAD}fairseq_cli.train | num. expert model params: 0 (num. trained: 0)"
+    gpus = [HEAD + GPU.format(rank) for rank in range(3)]
+    first, second = ([size.format(n), experts] for n in ("9", "1,234"))
+    log = read_log(write(tmp_path / "log", *first, *gpus, inner_line(25), *second, gpus[0]))
+    assert log.parameters == 1234 and log.hardware == "1 x NVIDIA H200"
+
+
+@pytest.mark.parametrize(
+    "line", ["of num_updates", 'x | {"num_updates": "many"}', 'x | {"valid_num_updates": null}']
+)
+def test_a_line_without_a_number_of_updates_has_no_figures(line):
+    assert parse_line(line) is None
 
 
 def test_gpus_are_counted_by_name_and_a_cpu_is_one_where_no_gpu_is_named(tmp_path):
@@ -137,4 +180,5 @@ def test_a_log_has_ended_only_where_its_last_process_has(tmp_path):
 def test_a_training_log_is_known_by_what_it_says():
     assert is_training_log(inner_line(25)) and is_training_log(valid_line(50))
     assert is_training_log(f"{HEAD}fairseq_cli.train | {{'common': 1}}")
+    assert is_training_log(f"loading\n{inner_line(25)}\nand more")
     assert not is_training_log("H-1\t-0.5\tsome text\n") and not is_training_log("any notes")

@@ -16,8 +16,8 @@ from reports import (
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.report.overrides import Overrides, read_overrides
-from fairseq_vhm.report.runs import find_runs
-from fairseq_vhm.report.texts import Given, find_place, test_sets
+from fairseq_vhm.report.runs import Run, find_runs
+from fairseq_vhm.report.texts import Given, find_place, languages_of, test_sets, told_apart
 
 NONE = Overrides()
 
@@ -40,6 +40,78 @@ def test_links_are_followed_and_one_that_leads_back_up_ends(tmp_path):
     (tmp_path / "runs" / "linked").symlink_to(tmp_path / "elsewhere" / "vhm")
     (tmp_path / "elsewhere" / "vhm" / "up").symlink_to(tmp_path / "elsewhere")
     assert [run.name for run in find_runs(tmp_path / "runs", NONE)] == ["linked"]
+
+
+def test_a_folder_that_several_names_lead_to_is_one_run(tmp_path):
+    """Counted twice it would be two seeds that agree to the last digit."""
+    write_checkpoint(tmp_path / "runs" / "seed1")
+    write_checkpoint(tmp_path / "runs" / ".store" / "x")
+    (tmp_path / "runs" / "a").mkdir()
+    (tmp_path / "runs" / "a" / "again").symlink_to(tmp_path / "runs" / "seed1")
+    (tmp_path / "runs" / "latest").symlink_to("seed1")
+    (tmp_path / "runs" / "named").symlink_to(".store/x")
+    assert [run.name for run in find_runs(tmp_path / "runs", NONE)] == ["named", "seed1"]
+
+
+def test_results_behind_a_link_below_a_run_are_its_own(tmp_path):
+    write_checkpoint(tmp_path / "runs" / "vhm")
+    write_outputs(tmp_path / "scratch", ["a"])
+    (tmp_path / "runs" / "vhm" / "decoded").symlink_to(tmp_path / "scratch")
+    (run,) = find_runs(tmp_path / "runs", NONE)
+    assert run.outputs == tmp_path / "runs" / "vhm" / "decoded" / "test.log"
+
+
+def test_a_name_of_figures_of_any_script_is_sorted(tmp_path):
+    for name in ("run²", "²", "run10", "run9"):
+        write_outputs(tmp_path / name, ["a"])
+    names = [run.name for run in find_runs(tmp_path, NONE)]
+    assert names.index("run9") < names.index("run10") and sorted(names) == ["run10", "run9", "run²", "²"]
+
+
+def test_of_several_outputs_it_is_said_which_are_taken(tmp_path):
+    write_checkpoint(tmp_path / "vhm")
+    for beam in (4, 8):
+        write_outputs(tmp_path / "vhm" / f"beam{beam}", ["a"])
+    write_outputs(tmp_path / "vhm", ["a"], "z.hyp")
+    (run,) = find_runs(tmp_path, NONE)
+    assert run.outputs == tmp_path / "vhm" / "beam4" / "test.log"
+    assert "outputs are taken from beam4/test.log, not from z.hyp, beam8/test.log" in run.missing
+
+
+def test_outputs_named_in_report_toml_take_the_place_of_a_runs_own(tmp_path):
+    write_outputs(tmp_path / "runs" / "a", ["a"])
+    (tmp_path / "runs" / "report.toml").write_text('[runs.a]\noutputs = "../other"\n')
+    (tmp_path / "other").write_text("b\n")
+    (run,) = find_runs(tmp_path / "runs", read_overrides(tmp_path / "runs" / "report.toml"))
+    assert run.name == "a" and run.outputs.resolve() == tmp_path / "other"
+
+
+@pytest.mark.parametrize("table", [".", "zh2en"])
+def test_outputs_for_several_runs_are_refused(table, tmp_path):
+    """All of them would have the same scores."""
+    for name in ("a", "b"):
+        write_checkpoint(tmp_path / "zh2en" / name)
+    (tmp_path / "hyp").write_text("b\n")
+    settings = f'[runs."{table}"]\noutputs = "hyp"\n'
+    (tmp_path / "report.toml").write_text(settings)
+    with pytest.raises(UserError, match=r"outputs are of one run, not of .*zh2en/a, zh2en/b"):
+        find_runs(tmp_path, read_overrides(tmp_path / "report.toml"))
+
+
+def test_outputs_of_a_folder_that_is_a_run_itself_are_named_by_a_dot(tmp_path):
+    write_checkpoint(tmp_path / "vhm")
+    (tmp_path / "vhm" / "published").write_text("b\n")
+    (tmp_path / "vhm" / "report.toml").write_text('[runs."."]\noutputs = "published"\n')
+    (run,) = find_runs(tmp_path / "vhm", read_overrides(tmp_path / "vhm" / "report.toml"))
+    assert run.name == "vhm" and run.outputs == tmp_path / "vhm" / "published"
+
+
+def test_scores_of_a_pair_without_its_languages_are_named_and_left_out(tmp_path):
+    write_scores(tmp_path / "m2m" / "scores.zh-Hant-en.json", rouge2=7)
+    write_scores(tmp_path / "m2m" / "scores.zh-en.json", rouge2=8)
+    (run,) = find_runs(tmp_path, NONE)
+    assert list(run.pairs) == [("zh", "en")]
+    assert run.missing == ["scores.zh-Hant-en.json: does not say which languages it is of (source, target)"]
 
 
 def test_a_folder_that_is_a_run_itself_is_one(tmp_path):
@@ -123,6 +195,7 @@ def test_the_nearest_table_of_report_toml_wins_key_by_key(tmp_path):
     [
         ("[runs", "not TOML"),
         ("[run.a]\n", 'holds tables \\[runs.NAME\\] only, not "run"'),
+        ("[runs]\na = 3\n", r'\[runs."a"\]: is not a table'),
         ('[runs.a]\nref = "x"\n', "unknown key ref; choose from name, outputs"),
         ('[runs.a]\nsource = "x"\n', "there is no such file"),
         ("[runs.a]\nname = 3\n", "name must be a text"),
@@ -157,6 +230,9 @@ def test_the_users_references_are_for_outputs_of_their_language(tmp_path):
     given = Given(references=(tmp_path / "ref",), lang="en_XX")
     assert find_place(en, given, tmp_path).references == (tmp_path / "ref",)
     assert find_place(zh, given, tmp_path).references == (tmp_path / "zh/DATA/text/cls.test.zh",)
+    given = Given(source=tmp_path / "src", lang="en_XX")
+    assert find_place(en, given, tmp_path).source == tmp_path / "src"
+    assert find_place(zh, given, tmp_path).source == tmp_path / "zh/DATA/text/cls.test.en"
 
 
 def test_one_direction_on_two_data_sets_is_two_test_sets(tmp_path):
@@ -165,6 +241,40 @@ def test_one_direction_on_two_data_sets_is_two_test_sets(tmp_path):
         write_checkpoint(tmp_path / "runs" / name, data=str(tmp_path / name))
     sets = test_sets(find_runs(tmp_path / "runs", NONE), Given(), tmp_path / "runs")
     assert [one.name for one in sets] == ["zh2en (news)", "zh2en (science)"]
+
+
+def test_no_two_test_sets_have_one_name(tmp_path):
+    """The page finds a test set, and files of figures are named, by it."""
+    for name in ("a", "b"):
+        write_texts(tmp_path / name / "news")
+        write_checkpoint(tmp_path / "runs" / name, data=str(tmp_path / name / "news"))
+    write_checkpoint(tmp_path / "runs" / "c", source_lang="zh", target_lang="en")
+    sets = test_sets(find_runs(tmp_path / "runs", NONE), Given(), tmp_path / "runs")
+    assert [one.name for one in sets] == ["zh2en (news)", "zh2en (news) 2", "zh2en (no reference)"]
+
+
+def test_numbers_tell_names_apart_in_any_case():
+    names = ["a", "A", "a 2", "b", "a"]
+    apart = told_apart(names, " ")
+    assert apart == ["a", "A 2", "a 2 2", "b", "a 3"]
+
+
+def test_languages_are_found_beside_other_index_files(tmp_path):
+    write_texts(tmp_path / "DATA")
+    (tmp_path / "DATA" / "cls" / "lengths.idx").touch()
+    write_checkpoint(tmp_path / "runs" / "vhm", data=str(tmp_path / "DATA"))
+    (run,) = find_runs(tmp_path / "runs", NONE)
+    assert languages_of(run, tmp_path / "DATA") == ("zh", "en")
+
+
+def test_languages_of_data_of_one_task_are_those_of_its_own_files(tmp_path):
+    """As fairseq-preprocess leaves them, without a folder for each task."""
+    run = Run("vhm")
+    (tmp_path / "cls").mkdir()
+    (tmp_path / "cls" / "lengths.idx").touch()
+    assert languages_of(run, tmp_path) == languages_of(run, None) == (None, None)
+    (tmp_path / "train.en_XX-zh.zh.idx").touch()
+    assert languages_of(run, tmp_path) == ("en_XX", "zh")
 
 
 def test_a_run_of_unknown_language_needs_lang(tmp_path):

@@ -13,7 +13,8 @@ from fairseq_vhm.metrics.rouge import score_rouge
 from fairseq_vhm.report.build import Options, build
 from fairseq_vhm.report.figures import few_shot_figure
 from fairseq_vhm.report.pairs import around, by_language, scores_of, usual_pivots
-from fairseq_vhm.report.results import Testing, check_baseline, collect
+from fairseq_vhm.report.reader import reader_data
+from fairseq_vhm.report.results import Testing, _welch, check_baseline, collect
 from fairseq_vhm.report.runs import Run
 from fairseq_vhm.report.tables import batch_of, main_table, make_tables
 
@@ -33,6 +34,10 @@ def folder(tmp_path_factory):
     write_run(runs / "no_mt", data, spoilt(references, 0.35, 9), latents="ms,cls")
     for share in (0.01, 0.1):
         write_run(runs / f"few{share}", data, spoilt(references, 0.8 - share), cls_fraction=share)
+    few = spoilt(references, 0.9)
+    write_run(runs / "few_base", data, few, cls_fraction=0.1, latents="none")
+    own = score_rouge(few, [[one] for one in references], "en")
+    write_scores(runs / "few_base" / "scores.json", **{one.name: one.value for one in own})
     write_scores(runs / "vhm1" / "scores.json", rouge1=12.3, moverscore=61.5, bleu=20)
     return folder, references
 
@@ -74,6 +79,8 @@ def test_a_score_file_with_another_rouge_than_the_outputs_is_named_and_not_shown
     own = rouge1(folder[1], SHARES[1], 1)
     said = f"its score file has rouge1 12.30 with another signature; its outputs have {own:.2f}"
     assert run.missing == [said]
+    (agreeing,) = [one for one in report.runs if one.name == "few_base"]
+    assert agreeing.missing == []
 
 
 def test_marks_follow_a_paired_t_test_of_the_means_of_sentences(folder, report):
@@ -165,8 +172,18 @@ def test_an_ablation_stands_with_its_difference_to_the_full_model(folder, report
 
 def test_few_shot_rows_are_the_systems_that_have_several_shares(folder, report):
     rows = table(report, "Few-shot, zh2en")
-    assert list(rows)[2:] == ["VHM, 1 %", "VHM, 10 %", "VHM, 100 %"]
+    shares = ["VHM, 1 %", "VHM, 10 %", "VHM, 100 %"]
+    assert list(rows)[2:] == ["MT-MS-CLS, 10 %", "MT-MS-CLS, 100 %", *shares]
     assert rows["VHM, 1 %"][0] == f"{rouge1(folder[1], 0.79):.2f}"
+
+
+def test_notes_on_marks_tell_the_family_of_the_systems_that_are_shown(report):
+    """Two systems of all pairs are tested against the baseline, and of a tenth of them one."""
+    main = table(report, "Results on zh2en")["notes"][0]
+    assert "family:2" in main and "family:1" not in main
+    for title in ("Few-shot, zh2en", "Differences to MT-MS-CLS, zh2en"):
+        notes = " ".join(table(report, title)["notes"])
+        assert "family:1" in notes and "family:2" in notes
 
 
 def test_systems_of_one_share_alone_are_few_shot_rows_too(tmp_path):
@@ -180,13 +197,21 @@ def test_systems_of_one_share_alone_are_few_shot_rows_too(tmp_path):
     assert rows["VHM, 10 %"][0].endswith("‡")
 
 
-def test_a_run_without_outputs_is_not_counted(tmp_path):
+def test_a_run_without_outputs_is_not_counted_and_one_of_an_equal_seed_is_named(tmp_path):
     references = write_texts(tmp_path / "DATA")
-    for seed in (1, 2, 3):
-        write_run(tmp_path / "runs" / f"s{seed}", tmp_path / "DATA", spoilt(references, 0.3, seed), seed=seed)
+    for number, seed in (1, 1), (2, 2), (3, 3), (4, 2):
+        texts = spoilt(references, 0.3, seed)
+        write_run(tmp_path / "runs" / f"s{number}", tmp_path / "DATA", texts, seed=seed)
     (tmp_path / "runs" / "s3" / "test.log").unlink()
     made = build(tmp_path / "runs", Options(), lambda pairs, what: pairs)
-    assert table(made, "Results on zh2en")["VHM"][-1] == "2"
+    assert table(made, "Results on zh2en")["VHM"][-1] == "3"
+    said = [line for run in made.runs for line in run.missing if "seed" in line]
+    assert said == ["has the seed of s2; both count as runs of VHM"]
+
+
+def test_p_over_seeds_of_runs_that_are_all_alike_is_one():
+    assert _welch([31.2, 31.2], [31.2, 31.2, 31.2]) == 1.0
+    assert _welch([1.0, 2.0, 4.0], [2.0, 3.0]) == pytest.approx(welch([1.0, 2.0, 4.0], [2.0, 3.0]))
 
 
 def test_size_and_time_stand_beside_rouge(report):
@@ -253,6 +278,19 @@ def test_the_curves_are_those_of_the_log(report):
     assert "kl_weight" not in figure.data["base"]["train_inner"]
 
 
+def test_a_system_that_one_direction_lacks_has_dashes_there(tmp_path):
+    for name, direction in (("a/one", "zh2en"), ("a/two", "zh2en"), ("b/one", "en2zh")):
+        write_scores(tmp_path / name / "scores.json", rouge1=40, rouge2=20, rougeL=30)
+        source, target = direction.split("2")
+        with (tmp_path / "report.toml").open("a") as file:
+            file.write(f'[runs."{name}"]\nname = "{name[2:]}"\n')
+            file.write(f'source_lang = "{source}"\ntarget_lang = "{target}"\n')
+    report = build(tmp_path, Options(), lambda pairs, what: pairs)
+    rows = table(report, "Results on en2zh and zh2en")
+    assert rows["one"] == ["40.00", "20.00", "30.00"] * 2
+    assert rows["two"] == ["-", "-", "-", "40.00", "20.00", "30.00"]
+
+
 def test_runs_with_scores_alone_have_a_table(tmp_path):
     write_scores(tmp_path / "vhm" / "scores.json", rouge1=40, rouge2=20, rougeL=30)
     report = build(tmp_path, Options(), lambda pairs, what: pairs)
@@ -265,6 +303,13 @@ def test_a_running_training_has_curves_and_no_results(tmp_path):
     report = build(tmp_path, Options(), lambda pairs, what: pairs)
     assert [one.title for one in report.tables] == ["Size and time, unknown direction", "Runs"]
     assert [one.name for one in report.figures] == ["training_unknown_direction"]
+
+
+def test_sources_in_a_language_of_any_name_are_shown(tmp_path):
+    references = write_texts(tmp_path / "DATA", count=5, languages=("article", "en"))
+    write_run(tmp_path / "runs" / "vhm", tmp_path / "DATA", spoilt(references, 0.1))
+    (test,) = reader_data(build(tmp_path / "runs", Options(), lambda pairs, what: pairs).results)
+    assert (test["name"], test["source_lang"], test["target_lang"]) == ("article2en", "", "en")
 
 
 def test_outputs_that_do_not_fit_are_said_and_the_rest_is_made(folder, tmp_path):
@@ -317,6 +362,7 @@ def test_pairs_are_drawn_for_each_metric_that_there_is(tmp_path):
         "to en": {"m2m": {"fr": 48.0, "hi": 46.0}},
         "from en": {"m2m": {"fr": 50.0, "hi": 44.0}},
     }
+    assert report.figures[-1].caption.endswith("into and out of en.")
     rows = table(report, "Pairs of languages")
     assert rows["columns"][1:] == ["pairs", "examples", "ROUGE-2", "LaSE", "wrong language %"]
     assert rows["m2o"][::2] == ["5 of 5", "6.00", "-"] and rows["m2m"][2:4] == ["7.00", "46.00"]
