@@ -27,6 +27,7 @@ def test_one_window_above_begins_the_count_anew():
     low, high = [0.01] * 250, [1.0] * 250
     assert updates_of_warnings([*low, *high, *low, *high]) == []
     assert updates_of_warnings([*low, *high, *low, *low]) == [1000]
+    assert updates_of_warnings([*[0.1002] * 250, *low, *low]) == [750]
 
 
 def test_the_mean_is_of_the_last_window_over_its_sentences(caplog):

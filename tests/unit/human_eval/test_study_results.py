@@ -93,13 +93,15 @@ def test_tests_and_spreads_take_two_samples(key, export, count):
     assert len(tables(results)) == (3 if count > 1 else 2)
 
 
-def test_one_system_alone_has_averages_and_no_test(settings_of, texts):
-    study = read_key(make_sheets(settings_of(hyp=[str(texts / "Alpha")]), texts / "alone").key_path)
+@pytest.mark.parametrize("names", [("Alpha",), ("Alpha", "Beta")])
+def test_one_system_alone_has_averages_and_no_test(settings_of, texts, names):
+    hyp = [str(texts / name) for name in names]
+    study = read_key(make_sheets(settings_of(hyp=hyp), texts / "few").key_path)
     ratings = {item: dict.fromkeys(KEYS, 4) for item in study.items}
     read = [Ratings(texts, "anna", ratings, {}, edited=False)]
-    results = evaluate(read, study)
-    assert [(one.system, one.mean) for one in results.averages] == [("Alpha", 4.0)] * 3
-    assert results.comparisons == [] and results.count == 12
+    results = evaluate(read, study, settings=QUICK)
+    assert [(one.system, one.mean) for one in results.averages] == [(n, 4.0) for n in names for _ in KEYS]
+    assert [one.system for one in results.comparisons] == [*names[1:]] * 6 and results.count == 12
 
 
 def test_t_is_that_of_the_differences_of_sample_means(key, export):

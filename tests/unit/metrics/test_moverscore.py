@@ -167,6 +167,7 @@ def test_neighbours_are_moved_together_by_hand():
     assert sums.tolist() == [4, 4]
     root = math.sqrt(10)
     assert means == pytest.approx(np.array([[1 / root, 3 / root], [-1 / root, 3 / root]]))
+    assert grams(weights / 100, vectors, 2)[1] == pytest.approx(means)
     assert grams(weights, vectors, 1)[1] is vectors
     assert len(grams(weights, vectors, 5)[0]) == len(grams(weights[:2], vectors[:2], 2)[0]) == 1
 

@@ -75,7 +75,8 @@ def test_the_share_of_the_references_tells_what_the_identifier_gets_wrong(identi
 
 
 def test_another_language_counts_from_odds_of_four_on():
-    for likelihood, language in ((0.61, "en"), (0.79, "en"), (0.8, "de"), (0.81, "de")):
+    assert language_of_output("text", "en", Table(de=0.8, en=0.2)) == "de"
+    for likelihood, language in ((0.61, "en"), (0.79, "en"), (0.81, "de")):
         identifier = Table(de=likelihood, en=1 - likelihood)
         assert language_of_output("text", "en", identifier) == language
     assert ODDS == 4 and "odds:4" in score(["text"], "en", Table(en=1)).signature

@@ -10,11 +10,20 @@ from scipy.stats import t, ttest_rel
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.rouge import score_rouge
+from fairseq_vhm.metrics.significance import Comparison
 from fairseq_vhm.report.build import Options, build
 from fairseq_vhm.report.figures import few_shot_figure
 from fairseq_vhm.report.pairs import around, by_language, scores_of, usual_pivots
 from fairseq_vhm.report.reader import reader_data
-from fairseq_vhm.report.results import Testing, _welch, check_baseline, collect
+from fairseq_vhm.report.results import (
+    Mean,
+    Testing,
+    TestResults,
+    _welch,
+    check_baseline,
+    collect,
+    mean_of,
+)
 from fairseq_vhm.report.runs import Run
 from fairseq_vhm.report.tables import batch_of, main_table, make_tables
 
@@ -110,10 +119,10 @@ def test_worse_systems_and_the_baseline_have_no_mark(report):
 
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory):
-    """Two systems of three runs each: of small spread, and one that scatters."""
+    """Two systems of three runs each, of small spread, and one of two that scatters."""
     folder = tmp_path_factory.mktemp("seeds")
     references = write_texts(folder / "DATA")
-    shares = {"none": (0.5, 0.5, 0.5), "mt,ms,cls": (0.40, 0.41, 0.42), "cls": (0.2, 0.45, 0.55)}
+    shares = {"none": (0.5, 0.5, 0.5), "mt,ms,cls": (0.40, 0.41, 0.42), "cls": (0.2, 0.55)}
     for latents, wrong in shares.items():
         for seed, share in enumerate(wrong, 1):
             run, texts = folder / "runs" / f"{latents}{seed}", spoilt(references, share, seed)
@@ -143,6 +152,12 @@ def test_a_mark_needs_the_seeds_to_agree(seeds):
     (one,) = seeds.results
     scattered = one.p_values("rouge1")["w/o z_mt & z_ms"]
     assert scattered.difference > 0 and scattered.p_corrected < 0.05
+    values = {result.label: result.rouge()[0] for result in one.results}
+    means = [fmean(values[label].per_segment) for label in ("w/o z_mt & z_ms", "MT-MS-CLS")]
+    assert scattered.difference == pytest.approx(means[0] - means[1])
+    (result,) = [result for result in one.results if result.label == "w/o z_mt & z_ms"]
+    of_runs = [fmean(run.rouge["rouge1"].per_segment) for run in result.scored]
+    assert len(of_runs) == 2 and means[0] == pytest.approx(fmean(of_runs))
     assert "†" not in table(seeds, "Ablation, zh2en")["3 w/o z_mt & z_ms"][0]
     assert one.p_of_gain("w/o z_mt & z_ms", "rouge1") > 0.05
     assert re.search("[†‡]", table(seeds, "Results on zh2en")["VHM"][0])
@@ -199,7 +214,7 @@ def test_systems_of_one_share_alone_are_few_shot_rows_too(tmp_path):
 
 def test_a_run_without_outputs_is_not_counted_and_one_of_an_equal_seed_is_named(tmp_path):
     references = write_texts(tmp_path / "DATA")
-    for number, seed in (1, 1), (2, 2), (3, 3), (4, 2):
+    for number, seed in (1, 1), (2, 2), (3, 1), (4, 2):
         texts = spoilt(references, 0.3, seed)
         write_run(tmp_path / "runs" / f"s{number}", tmp_path / "DATA", texts, seed=seed)
     (tmp_path / "runs" / "s3" / "test.log").unlink()
@@ -207,6 +222,22 @@ def test_a_run_without_outputs_is_not_counted_and_one_of_an_equal_seed_is_named(
     assert table(made, "Results on zh2en")["VHM"][-1] == "3"
     said = [line for run in made.runs for line in run.missing if "seed" in line]
     assert said == ["has the seed of s2; both count as runs of VHM"]
+
+
+def test_two_runs_have_a_spread_and_one_has_none():
+    assert mean_of([1.0, 3.0]) == Mean(2.0, pytest.approx(2**0.5), 2)
+    assert mean_of([1.5]) == Mean(1.5, None, 1) and mean_of([]) is None
+
+
+@pytest.mark.parametrize(("difference", "p"), [(0.5, 0.03), (0.0, 1.0), (-0.5, 1.0)])
+def test_a_gain_has_the_larger_p_of_both_questions_and_anything_else_one_of_1(difference, p):
+    usual = dict(metric="rouge1", system="b", baseline="a", value=30.5, baseline_value=30.0, low=0, high=1)
+    tested = dict(p=0.01, p_corrected=0.02, test="t-test", n=9, signature="t", metric_signature="tok")
+    one = TestResults(None, [], "a", [Comparison(difference=difference, **usual, **tested)])
+    assert one.p_of_gain("b", "rouge1") == (0.02 if difference > 0 else 1.0)
+    one.over_seeds["b", "rouge1"] = 0.03
+    assert one.p_of_gain("b", "rouge1") == p
+    assert one.p_of_gain("b", "rouge2") == one.p_of_gain("c", "rouge1") == 1.0
 
 
 def test_p_over_seeds_of_runs_that_are_all_alike_is_one():
