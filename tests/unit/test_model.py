@@ -382,8 +382,10 @@ def test_tables_apart_may_differ_in_width_and_in_their_dictionaries():
         ({"init_from": "a.pt", "finetune_from_model": "b.pt"}, "--init-from and --finetune-from-model"),
     ],
 )
-def test_a_run_does_not_begin_with_a_flag_that_would_change_nothing(flags, named):
+def test_a_run_does_not_begin_with_a_flag_that_would_change_nothing(flags, named, tmp_path, monkeypatch):
     """The model itself is built: a checkpoint that was trained so is still one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.pt").touch()
     model = make_model(DICTIONARY, **flags)
     args = Namespace(**SMALL, **flags)
     vhm_transformer(args)
