@@ -63,6 +63,22 @@ def test_losses_are_a_token_in_base_2_of_each_task_apart():
     )
 
 
+class _LogsMore(ElboCriterion):
+    @classmethod
+    def reduce_metrics(cls, logging_outputs):
+        """As a plugin's criterion may."""
+
+
+def test_what_validation_will_log_is_told_beforehand_unless_a_plugin_may_log_more():
+    criterion = elbo()
+    criterion.report_accuracy = False
+    assert "accuracy" not in criterion.logged() and {"nll_loss", "kl_weight"} <= set(criterion.logged())
+    criterion.report_accuracy = True
+    assert "accuracy" in criterion.logged()
+    criterion.__class__ = _LogsMore
+    assert criterion.logged() is None
+
+
 def test_active_units_are_those_of_a_variance_above_a_hundredth_whatever_their_mean():
     """Over both mini-batches; within each of them nothing of the last dimension varies."""
     spread = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]], dtype=torch.double)

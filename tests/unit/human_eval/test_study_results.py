@@ -80,6 +80,12 @@ def test_samples_that_nobody_finished_are_left_out_for_all_systems(key, export):
         evaluate(nothing, key)
 
 
+def test_the_settings_given_are_those_of_the_tests_and_else_the_usual(results, key, export):
+    assert results.settings is QUICK
+    alone = read_all([export("anna", lambda line, *_: 3 if line == 5 else None)], key, lenient=True)
+    assert evaluate(alone, key).settings == Settings()  # of one sample, so that nothing is tested
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_tests_and_spreads_take_two_samples(key, export, count):
     read = read_all([export("anna", lambda line, *_: 2 + line % 2 if line <= count else None)], key, True)
