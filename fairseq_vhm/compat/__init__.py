@@ -9,6 +9,7 @@ from fairseq_vhm.compat import (
     checkpoints,
     encoding,
     errors,
+    loading,
     ngrams,
     non_finite,
     processes,
@@ -28,6 +29,7 @@ def apply() -> None:
     batching.keep_the_rest()
     processes.let_ddp_run_on_cpu()
     encoding.keep_broken_bytes()
+    loading.wait_at_exit()
     ngrams.mend_ngrams()
     non_finite.let_tasks_decide()
     errors.install()

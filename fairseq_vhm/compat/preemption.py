@@ -9,7 +9,6 @@ import logging
 import multiprocessing
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from multiprocessing.util import Finalize
 from types import FrameType
@@ -17,15 +16,14 @@ from typing import Any
 
 import torch.distributed as dist
 from fairseq import checkpoint_utils
-from fairseq.data.iterators import BackgroundConsumer
 from torch.distributed.distributed_c10d import _get_default_store
+
+from fairseq_vhm.compat.loading import wait_for_loading
 
 STATUS = 75
 """``EX_TEMPFAIL`` of sysexits.h: not done, to be tried again."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-PATIENCE = 0.2
-"""Seconds."""
 FIRST = 100
 """Of what is done at a process's end."""
 KEY = "fairseq_vhm/stop_after_update"
@@ -34,10 +32,8 @@ logger = logging.getLogger(__name__)
 
 
 def _end_loading() -> None:
-    """End what loads data: a thread that Python stops within torch's code would abort the process."""
-    for thread in threading.enumerate():
-        if isinstance(thread, BackgroundConsumer):
-            thread.join(PATIENCE)  # by then it waits for someone to take a mini-batch
+    """End what loads data: the threads, which wait for the workers, before those."""
+    wait_for_loading()
     for worker in multiprocessing.active_children():
         if worker.daemon:
             worker.kill()

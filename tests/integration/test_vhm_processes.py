@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,11 @@ def test_ctrl_c_is_exit_status_130_with_one_line_and_nothing_written(tmp_path):
     (tmp_path / "ref").write_text("a\n")
     command = [VHM, "score", "--hyp", tmp_path / "hyp", "--ref", tmp_path / "ref", "--lang", "en"]
     process = subprocess.Popen(
-        [*command, "--json", tmp_path / "out.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--json", tmp_path / "out.json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
     )
     with (tmp_path / "hyp").open("w"):  # opens when the command reads
         process.send_signal(signal.SIGINT)
