@@ -105,6 +105,11 @@ def test_nothing_is_lost_when_the_page_is_reloaded_or_closed(open_page, study):
     rate_sample(page)
     press(page, "Enter", "2", "c")
     page.keyboard.type("B misses 3 names: j, k")
+    watcher = another(page, study / "annotate-anna.html")  # which shows when the browser has it all
+    expect(watcher.locator("#count")).to_have_text(f"3 of {3 * SAMPLES} outputs rated")
+    expect(watcher.locator("#comment")).to_have_value("B misses 3 names: j, k")
+    watcher.close()
+    page.bring_to_front()
     for _ in range(2):
         page.reload()
         assert progress(page) == f"3 of {3 * SAMPLES} outputs rated"
