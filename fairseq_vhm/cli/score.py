@@ -17,7 +17,8 @@ from fairseq_vhm.language_pairs.offtarget import LIMIT
 from fairseq_vhm.language_pairs.results import MIN_PAIR_SIZE
 from fairseq_vhm.metrics.averages import notes
 from fairseq_vhm.metrics.display import as_json, print_table
-from fairseq_vhm.metrics.evaluation import evaluate, findings, metric_names, possible_metrics
+from fairseq_vhm.metrics.evaluation import evaluate, metric_names, possible_metrics
+from fairseq_vhm.metrics.oddities import findings
 from fairseq_vhm.metrics.outputs import read_pairs, read_sources
 from fairseq_vhm.metrics.resources import Given, Resources
 from fairseq_vhm.text.encoders import BATCH_SIZE

@@ -11,7 +11,6 @@ from fairseq_vhm.metrics.copying import score_copy
 from fairseq_vhm.metrics.lase import score_lase
 from fairseq_vhm.metrics.length import score_length
 from fairseq_vhm.metrics.moverscore import score_moverscore
-from fairseq_vhm.metrics.oddities import findings as findings
 from fairseq_vhm.metrics.offtarget import score_offtarget
 from fairseq_vhm.metrics.registry import METRICS, Texts, register_metric
 from fairseq_vhm.metrics.registry import metric_names as metric_names

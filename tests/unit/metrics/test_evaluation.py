@@ -11,12 +11,12 @@ from fairseq_vhm.metrics.display import as_json, print_table
 from fairseq_vhm.metrics.evaluation import (
     METRICS,
     evaluate,
-    findings,
     metric_names,
     possible_metrics,
     register_metric,
 )
 from fairseq_vhm.metrics.length import score_length
+from fairseq_vhm.metrics.oddities import findings
 from fairseq_vhm.metrics.resources import Given, Resources
 
 FREE = ["rouge", "bleu", "chrf", "offtarget", "length"]
