@@ -17,6 +17,7 @@ from fairseq_vhm.compat import (
     warnings,
 )
 from fairseq_vhm.compat.arguments import refuse_what_would_go_wrong_later
+from fairseq_vhm.compat.launchers import join_launcher
 from fairseq_vhm.compat.precision import mend_precision
 
 __all__ = ["apply", "mend_arguments"]
@@ -52,5 +53,6 @@ def _mend_training(program: ModuleType) -> None:
 def mend_arguments(args: Namespace) -> None:
     """What is to be mended in the command line; architectures are the last to see it before a run."""
     mend_precision(args)
+    join_launcher(args)
     processes.mend_processes(args)
     refuse_what_would_go_wrong_later(args)

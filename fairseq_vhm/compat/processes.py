@@ -2,19 +2,16 @@
 
 * ``--distributed-world-size 2 --cpu`` starts no process at all: it fails an assertion or, given an init
   method, exits with status 0 and has trained nothing, since fairseq spawns one process a GPU.
-* ``torchrun`` where each machine has one GPU or none: every process trains a model of its own, all into one
-  ``--save-dir``, since the number of processes is read off the GPUs of a machine.
 * ``--ddp-backend pytorch_ddp``, the default, names a GPU to DDP even where there is none, and needs to
   look for unused parameters where an update does not train every latent.
 * ``fully_sharded``, ``slowmo`` and ``--zero-sharding`` are fairscale's (fairseq does not know torch's own
   FSDP); without it, and on CPU with it (0.4.13, torch 2.13), they end in a stack trace.
 
-Delete when ``fairseq.distributed.utils.call_main`` spawns on CPU or refuses, ``infer_init_method`` looks for
-torchrun first, and ``fairseq.models.distributed_fairseq_model`` asks for the device and for torch's FSDP.
+Delete when ``fairseq.distributed.utils.call_main`` spawns on CPU or refuses, and
+``fairseq.models.distributed_fairseq_model`` asks for the device and for torch's FSDP.
 """
 
 import functools
-import os
 from argparse import Namespace
 from typing import Any
 
@@ -27,13 +24,12 @@ SHARDED = ("fully_sharded", "slowmo")
 
 
 def mend_processes(args: Namespace) -> None:
-    """Take torchrun's word for the processes; refuse a run that fairseq would not start.
+    """Refuse several processes that fairseq would not start; have DDP look for what an update leaves out.
 
     Raises:
         UserError: says how to start one process a rank, or which backends there are.
     """
     _refuse_sharding(args)
-    _join_torchrun(args)
     if getattr(args, "distributed_world_size", 1) < 2:
         return
     args.find_unused_parameters = True
@@ -57,17 +53,6 @@ def _refuse_sharding(args: Namespace) -> None:
                 f"{flag} is fairscale's, which this project does not work with: use --ddp-backend "
                 "legacy_ddp or pytorch_ddp, where every rank holds the whole model"
             )
-
-
-def _join_torchrun(args: Namespace) -> None:
-    """Be the rank that torchrun started this process as."""
-    found = [os.environ[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK") if name in os.environ]
-    if len(found) < 3 or getattr(args, "distributed_init_method", None) or "MASTER_ADDR" not in os.environ:
-        return
-    args.distributed_rank, args.distributed_world_size, args.device_id = map(int, found)
-    args.distributed_init_method, args.distributed_no_spawn = "env://", True
-    if getattr(args, "cpu", False) or not torch.cuda.is_available():
-        args.device_id, args.distributed_backend = 0, "gloo"
 
 
 def let_ddp_run_on_cpu() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands import REPOSITORY, difference, error_of, learned, logged, read, training
-from ranks import SGD, free_port, largest_deviation, start_ranks, train_in_two
+from ranks import PROGRAM, SGD, free_port, largest_deviation, start_ranks, train_in_two
 
 UPDATES = 8
 SCHEDULES = {"joint": [], "alternate": ["--task-schedule", "alternate"]}
@@ -145,3 +145,21 @@ def test_two_processes_without_the_flags_that_work_are_refused(toy_data, forked,
     assert "--distributed-world-size 2" in message
     assert "--distributed-no-spawn" in message
     assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_two_tasks_of_slurm_train_one_model(toy_data, forked, tmp_path):
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho localhost\n")  # Slurm's own needs its daemons
+    (tmp_path / "scontrol").chmod(0o700)
+    step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "1", "SLURM_STEP_NODELIST": "localhost"}
+    flags = ["--cpu", "--ddp-backend", "legacy_ddp", "--distributed-port", free_port()]
+    folders, started = [tmp_path / str(rank) for rank in range(2)], []
+    for rank, folder in enumerate(folders):
+        folder.mkdir()
+        variables = {**step, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+        arguments = training(toy_data, folder, *flags, updates=2)
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        started.append(forked.start(str(PROGRAM), *arguments, PATH=path, **variables))
+    done = [task.wait() for task in started]
+    assert [task.returncode for task in done] == [0, 0], done[0].stderr[-2000:] + done[1].stderr[-2000:]
+    assert difference(*map(final, folders)) is None
+    assert "training on 2 devices" in done[0].stdout
