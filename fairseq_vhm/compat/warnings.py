@@ -27,3 +27,5 @@ def silence() -> None:
         warnings.filterwarnings("ignore", **entry)
     # fairseq: "Please install tensorboardX" although torch's own TensorBoard writer is used
     logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
+    # hydra: two lines of its own when fairseq-generate begins, whose logging is not set up yet
+    logging.getLogger("hydra.core.utils").setLevel(logging.INFO)
