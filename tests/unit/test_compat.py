@@ -163,16 +163,12 @@ def test_a_run_that_could_not_be_gone_on_with_is_refused():
         mend_arguments(argparse.Namespace(write_checkpoints_asynchronously=True))
 
 
-@pytest.mark.parametrize("gpus", [0, 2])
-def test_torchrun_says_which_rank_and_gpu_a_process_is(monkeypatch, gpus):
+def test_a_rank_of_torchrun_looks_for_unused_parameters(monkeypatch):
     for name, value in {"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1, "MASTER_ADDR": "a"}.items():
         monkeypatch.setenv(name, str(value))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
-    args = argparse.Namespace(distributed_backend="nccl", device_id=0)
+    args = argparse.Namespace(distributed_world_size=1)
     mend_arguments(args)
-    assert (args.distributed_rank, args.distributed_world_size) == (3, 4)
-    assert (args.device_id, args.distributed_backend) == ((1, "nccl") if gpus else (0, "gloo"))
-    assert args.distributed_init_method == "env://" and args.find_unused_parameters
+    assert args.distributed_world_size == 4 and args.find_unused_parameters
 
 
 # ---- errors ------------------------------------------------------------------------------------
