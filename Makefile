@@ -1,7 +1,7 @@
 # make demo: the main job on the bundled sample.  make test: every check.  Each alone is enough.
-# Variables: PYTHON (3.11 or 3.12), TORCH (what pip installs: a version, or the path of a wheel), PYTEST_ARGS.
-PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+# Variables: PYTHON (3.11 to 3.13), TORCH (what pip installs: a version, or the path of a wheel), PYTEST_ARGS.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= torch==2.13.0
 FAIRSEQ := fairseq-fixed==0.12.3.1
 # What fairseq builds with, and recent enough for all that is installed after it
@@ -88,7 +88,7 @@ smoke: dist
 # torch first, then fairseq built against it (never in pip's isolated environment, which would fetch
 # another torch), then all the rest at its pinned version.
 $(STAMP): requirements.txt setup.py fairseq_vhm/supported.py Makefile
-	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 or 3.12; install it, or give PYTHON=..." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 to 3.13; install it, or give PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "make: $(PYTHON) has no venv module; apt-get install python3-venv" >&2; exit 1; }
 	@command -v c++ >/dev/null || \

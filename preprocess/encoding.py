@@ -155,6 +155,7 @@ def _start_worker(segmenter: Segmenter) -> None:
 
 def _start_process(start: Callable, arguments: tuple) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to meet
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # how a pool ends its processes, whatever the main one does
     start(*arguments)
 
 

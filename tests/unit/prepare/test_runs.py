@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,24 @@ def test_a_failure_ends_a_run_of_several_processes_while_their_reader_waits():
         for number in mapped(abs, lines()):
             assert number == 0 and waits.wait(timeout=30)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def end(number, frame):
+    """A handler of SIGTERM, as Ray and fairseq_vhm's training set one, that ends a worker all the same."""
+    os._exit(1)
+
+
+def how_sigterm_is_met(_) -> bool:
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_processes_can_be_ended_though_the_main_one_handles_sigterm():
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with ordered_map(2, nothing, None) as mapped:
+            assert all(mapped(how_sigterm_is_met, iter(range(4))))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_cores_are_counted_where_a_process_is_not_bound_to_any(monkeypatch):
