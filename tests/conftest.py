@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import fairseq_vhm  # noqa: F401  (registers everything)
+# One thread a process, as xdist has a process a core: small products by several threads that wait for
+# each other's cores took eight times as long.  Read when torch is loaded; processes begun here inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import fairseq_vhm  # noqa: E402, F401  (registers everything)
 
 sys.path.insert(0, str(Path(__file__).parent))
 REPOSITORY = Path(__file__).parent.parent
