@@ -1,8 +1,8 @@
 """``--patience`` counts anew when a run goes on, so that it stops later than an undisturbed one, or never.
 
 ``fairseq_cli.train.should_stop_early`` keeps its count in attributes of its own, and no checkpoint holds
-them; and a run that it has ended trains on when it is started again.  Delete when ``save_checkpoint`` saves that
-count and ``fairseq_cli.train`` looks at it before the first update.
+them; and a run that it has ended trains on when it is started again.  Delete when ``save_checkpoint`` saves
+that count and ``fairseq_cli.train`` looks at it before the first update.
 """
 
 import functools
