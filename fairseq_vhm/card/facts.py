@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_vhm.card.labels import check_label, check_path, last_part
-from fairseq_vhm.card.papers import CROSSSUM, VHM, Paper
+from fairseq_vhm.card.papers import Paper, followed
 from fairseq_vhm.card.settings import choice, differing
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import parse_json
@@ -79,10 +79,8 @@ class Facts:
 
     @property
     def papers(self) -> list[Paper]:
-        """The papers that the model follows, the one of its task and model first."""
-        if self.task == TRIO:
-            return [VHM]
-        return [VHM, CROSSSUM] if self.latents else [CROSSSUM]
+        """The papers that the model follows, its system's first."""
+        return followed(self.settings, self.latents, self.tasks, self.task == MANY)
 
 
 def gather(path: Path, scores: Sequence[Path], name: str | None, data: Path | None) -> Facts:

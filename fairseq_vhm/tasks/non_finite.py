@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from fairseq.logging import metrics
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 MOST_NAMED = 10  # sentences, or parameters
 LOSSES = ("kl_mt", "kl_ms", "kl_cls", "nll_loss", "loss")  # in logging outputs, causes first
-Redoing = Callable[[dict], AbstractContextManager]
+Redoing = Callable[[dict, Any], AbstractContextManager]
 UNCHANGED = "no parameter was changed"
 
 
@@ -125,7 +126,7 @@ class Search:
 
     Args:
         trainer: fairseq's.
-        as_in_training: in it, a mini-batch is computed as its update computed it.
+        as_in_training: in it, a mini-batch is computed as its update by an optimizer computed it.
     """
 
     def __init__(self, trainer: Trainer, as_in_training: Redoing):
@@ -155,7 +156,7 @@ class Search:
         """A term of the loss."""
         if not hasattr(self.criterion, "fault"):
             return ""
-        with self.as_in_training(batch):
+        with self.as_in_training(batch, self.trainer.optimizer):
             found = self.criterion.fault(self.model, batch)
         if found is None:
             return ""
@@ -166,7 +167,7 @@ class Search:
     def _gradient(self, batch: dict) -> str:
         """The gradient of a mini-batch whose terms are all finite."""
         self.trainer.zero_grad()
-        with self.as_in_training(batch):
+        with self.as_in_training(batch, self.trainer.optimizer):
             loss, _, _ = self.criterion(self.model, batch)
             loss.backward()
         gradients = ((name, p.grad) for name, p in self.model.named_parameters() if p.grad is not None)

@@ -191,8 +191,7 @@ class MiniBatchTask(FairseqTask):
         *others, last = sample["mini_batches"]
         for batch in (*others, last):
             alone = nullcontext() if batch is last else _without_exchange(model)
-            amp = torch.amp.autocast("cuda", enabled=isinstance(optimizer, AMPOptimizer))
-            with alone, amp, self.as_in_training(batch):
+            with alone, self.as_in_training(batch, optimizer):
                 loss, size, log = criterion(model, batch)
                 if ignore_grad:
                     loss = loss * 0
@@ -202,10 +201,14 @@ class MiniBatchTask(FairseqTask):
         return total_loss, total_size, _summed(logs)
 
     @contextmanager
-    def as_in_training(self, batch: dict) -> Iterator[None]:
-        """In it, a mini-batch meets the dropout, the noise and the products of its update."""
+    def as_in_training(self, batch: dict, optimizer: Any) -> Iterator[None]:
+        """In it, a mini-batch meets the dropout, the noise and the precision of its update.
+
+        With ``--amp`` that is autocast to float16, on a CPU to bfloat16.
+        """
         utils.set_torch_seed(self._seed_of(batch))
-        with float32_products(self.cfg.matmul_precision):
+        device, mixed = batch["target"].device.type, isinstance(optimizer, AMPOptimizer)
+        with torch.autocast(device, enabled=mixed), float32_products(self.cfg.matmul_precision):
             yield
 
     def _seed_of(self, batch: dict) -> int:

@@ -18,14 +18,22 @@ FORMS = {
     "ats": ("cls",),
     "args_namespace": ("cls",),
     "mt5": ("cls",),
+    "bf16": ("cls", "mt", "ms"),
+    "other_latents": ("cls", "mt", "ms"),
+    "pretraining": ("cls", "ms"),
+    "ms_cls_rec": ("cls", "ms"),
+    "mbart": ("cls", "mt", "ms"),
+    "many": ("en-zh", "fr-en"),
+    "many_mt5": ("en-zh-CN", "zh-CN-en"),
 }
-"""Name of the checkpoint -> the tasks that it was trained on and is asked for."""
+"""Name of the checkpoint -> the tasks, or directions, that it was trained on and is asked for."""
+DATA = {"mt5": "mt5_data", "many": "many_data", "many_mt5": "many_mt5_data"}
 SEARCH = Namespace(beam=3, lenpen=0.6, max_len_b=12)
 
 
-def data_of(form: str) -> Path:
+def data_of(form: str, folder: Path = HERE) -> Path:
     """The pairs that a checkpoint is asked for, binarised."""
-    return HERE / ("mt5_data" if form == "mt5" else "data")
+    return folder / DATA.get(form, "data")
 
 
 def stated(form: str) -> dict:
@@ -33,19 +41,19 @@ def stated(form: str) -> dict:
     return json.loads((HERE / f"{form}.json").read_text(encoding="utf-8"))
 
 
-def figures(checkpoint: Path, data: Path, tasks: tuple[str, ...]) -> dict:
+def figures(checkpoint: Path, data: Path, asked: tuple[str, ...]) -> dict:
     """What a checkpoint computes on the test set of each task, latents at the means of their priors."""
-    return {task: _of_task(checkpoint, data, task) for task in tasks}
+    return {one: _of_test_set(checkpoint, data, one) for one in asked}
 
 
-def _of_task(checkpoint: Path, data: Path, task_name: str) -> dict:
+def _of_test_set(checkpoint: Path, data: Path, asked: str) -> dict:
     """``nll``: nats a target; ``outputs``: ids of the best hypothesis; ``scores``: its score."""
-    overrides = {"data": str(data), "eval_task": task_name}
+    overrides = {"data": str(data), "pairs" if "-" in asked else "eval_task": asked}
     (model,), _, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], overrides)
     model.eval()
     task.load_dataset("test")
     pairs = task.datasets["test"]
-    batch = pairs.collater([pairs[number] for number in range(len(pairs))])
+    batch = pairs.collater([pairs[number] for number in sorted(pairs.ordered_indices())])
     best = [hypotheses[0] for hypotheses in _search(task, model, batch)]
     return {
         "nll": [nll.item() for nll in _nll(model, batch)],

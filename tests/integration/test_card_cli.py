@@ -11,7 +11,7 @@ import many
 import pytest
 import torch
 import yaml
-from commands import PLUGIN, SHORT_RUN, read
+from commands import PLUGIN, REPOSITORY, SHORT_RUN, read
 from fairseq import checkpoint_utils
 from golden.golden import FORMS, HERE, data_of
 from reports import write_checkpoint, write_scores
@@ -26,6 +26,20 @@ SCORES = {
     "n": 13,
 }
 VHM_DOI, CROSSSUM_DOI = "10.18653/v1/2022.acl-long.148", "10.18653/v1/2023.acl-long.143"
+MBART_DOI, MT5_DOI = "10.1162/tacl_a_00343", "10.18653/v1/2021.naacl-main.41"
+FOLLOWED = {
+    "vhm_transformer": [VHM_DOI],
+    "bf16": [VHM_DOI],
+    "ats": ["10.18653/v1/2020.acl-main.121"],
+    "ms_cls_rec": ["10.18653/v1/2020.acl-main.554"],
+    "pretraining": ["10.18653/v1/2020.aacl-main.53"],
+    "mbart": [VHM_DOI, MBART_DOI],
+    "mt5": [MT5_DOI],
+    "many": [VHM_DOI, CROSSSUM_DOI],
+    "many_mt5": [CROSSSUM_DOI, MT5_DOI],
+}
+"""Old checkpoint -> DOIs of the papers that it follows, as the ACL Anthology and TACL have them."""
+SOURCE = re.compile(r"\((\w+) et al\., (\d+)\)")
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +205,41 @@ def test_an_old_checkpoint_of_every_form_has_a_card_with_its_models_parameters(v
     front, body = parts(tmp_path)
     counted = sum(parameter.numel() for parameter in model.parameters())
     assert f", {counted:,} parameters\n" in body and "- updates: 3\n- seed: 7\n" in body
-    assert front["language"] == ["en", "zh"] and ("vhm" in front["tags"]) == bool(model.latent_sizes)
+    assert set(front["language"]) == {"en", "zh"} | ({"fr"} if form == "many" else set())
+    assert ("vhm" in front["tags"]) == bool(model.latent_sizes)
     settings = yaml.safe_load(block_of(body))
     assert settings["max_update"] == 3 and settings["lr"] == [0.01] and settings["dropout"] == 0
+
+
+@pytest.mark.parametrize("form", FOLLOWED)
+def test_a_model_cites_the_papers_of_its_own_system(vhm_card, tmp_path, form):
+    vhm_card(HERE / f"{form}.pt", "--data", data_of(form), "--out", tmp_path)
+    found, body = citation(tmp_path), parts(tmp_path)[1]
+    assert found["preferred-citation"] == found["references"][0]
+    assert [one["doi"] for one in found["references"]] == FOLLOWED[form]
+    assert re.findall(r"^  doi = \{(.*)\}", body, re.M) == FOLLOWED[form]
+    sentence = re.search("^The model follows (.*)", body, re.M)[1]
+    assert re.findall(r"\[(10\.\S+)\]", sentence) == FOLLOWED[form]
+
+
+def rows_of_table_4() -> dict[str, tuple[str, str]]:
+    """Configuration -> family name and year of the source that ``examples/README.md`` names, else VHM's."""
+    text = (REPOSITORY / "examples" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `table4/(\w+)`( with `scales/mbart.yaml`)?.*? \| (.*?) \|", text, re.M)
+    named = {name + "+mbart" * bool(scale): SOURCE.search(system) for name, scale, system in rows}
+    return {name: source.groups() if source else ("Liang", "2022") for name, source in named.items()}
+
+
+@pytest.mark.parametrize("row", rows_of_table_4())
+def test_the_source_of_each_row_is_the_one_that_the_systems_page_names(vhm_card, small, tmp_path, row):
+    name, _, scale = row.partition("+")
+    configuration = yaml.safe_load((REPOSITORY / f"examples/table4/{name}.yaml").read_text(encoding="utf-8"))
+    stages = configuration.get("stages", [{}])
+    flags = {**configuration.get("train", {}), **stages[0].get("train", {})}
+    flags |= {"arch": "vhm_mbart_large"} if scale else {}
+    vhm_card(small(**{flag.replace("-", "_"): value for flag, value in flags.items()}))
+    first = citation(tmp_path / "run")["preferred-citation"]
+    assert (first["authors"][0]["family-names"], str(first["year"])) == rows_of_table_4()[row]
 
 
 def test_settings_in_fairseqs_older_form_make_the_card_of_the_newer(vhm_card, tmp_path):
@@ -285,7 +331,7 @@ def test_a_model_of_many_languages_cites_crosssum(forked, vhm_card, tmp_path, la
     assert all(f"doi = {{{doi}}}" in body for doi in dois) and body.count("doi = ") == len(dois)
     found = citation(tmp_path / "run")
     assert found["preferred-citation"]["doi"] == dois[0]
-    assert [one["doi"] for one in found["references"]] == [VHM_DOI, CROSSSUM_DOI]
+    assert [one["doi"] for one in found["references"]] == dois
     assert "--task many_to_many_summarization" in body and "`<2en>`" in body
 
 

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_REGISTRY
+from fairseq.tasks import TASK_REGISTRY
 from golden.golden import FORMS, HERE, data_of, figures, released_nll, stated
 
+from fairseq_vhm.compat.checkpoints import read
 from fairseq_vhm.conversion.convert import Conversion, convert
 
 CLOSE = {"rel": 0, "abs": 1e-5}
@@ -11,6 +14,15 @@ CLOSE = {"rel": 0, "abs": 1e-5}
 
 def test_every_old_checkpoint_is_asked_for_what_it_computes():
     assert {path.stem for path in HERE.glob("*.pt")} == {*FORMS, "released"}
+
+
+def test_every_model_and_task_of_the_plugin_has_an_old_checkpoint():
+    settings = [read(str(HERE / f"{form}.pt"))["cfg"] or {} for form in FORMS]
+    kept = {ARCH_MODEL_NAME_REGISTRY[one["model"].arch] for one in settings if one}
+    kept |= {one["task"]["_name"] for one in settings if one}
+    registered = {**MODEL_REGISTRY, **TASK_REGISTRY}
+    ours = {name for name, one in registered.items() if one.__module__.startswith("fairseq_vhm.")}
+    assert ours == kept
 
 
 @pytest.mark.parametrize("form", [*FORMS, "released"])

@@ -158,6 +158,17 @@ def test_parameters_that_are_not_finite_replace_no_checkpoint(data, rare_is_huge
     assert last.read_bytes() == before and list(tmp_path.iterdir()) == [last]
 
 
+def test_under_amp_the_search_computes_as_the_update_did(data, altered, forked, tmp_path):
+    """In float32 all terms of the loss are finite; bfloat16, --amp on a CPU, makes infinity of 3.4e38."""
+    norm, keys = "encoder.layers.0.self_attn_layer_norm.weight", "encoder.layers.0.self_attn.k_proj.weight"
+    values = {norm: (0, 1e-35), keys: ((0, 0), 3.4e38)}
+    start = ("--finetune-from-model", altered(tmp_path / "start.pt", **values))
+    command = training(data, tmp_path / "run", *KEPT, "--amp", *start, updates=1)
+    update, cause = stopped(forked("fairseq-train", *command, fails=True))
+    assert update == 1
+    assert re.match(r"the mean of \S+ posterior is nan \(first in encoder\.layers\.0\..*\) for id \d", cause)
+
+
 def test_an_overflow_under_the_loss_scale_of_fp16_is_no_fault(data, forked, tmp_path):
     """A scale of 2^24 is too large for float16: it is halved until it is not, and the run goes on."""
     flags = (*KEPT, "--fp16", "--fp16-init-scale", 2**24)

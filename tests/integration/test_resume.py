@@ -115,3 +115,54 @@ def test_a_finished_run_trains_nothing_more(toy_data, forked, uninterrupted):
     assert "nothing left to train" in again.stdout
     assert difference(before, learned(folder / "checkpoint_last.pt")) is None
     assert updates(folder) == FINAL["joint"]
+
+
+def waiting(data, save_dir, patience: int, *flags) -> list:
+    """A run that gets no better: validations at every second update; the first is the best of all."""
+    checks = ("--lr", 0, "--patience", patience, "--validate-interval-updates", 2, "--no-epoch-checkpoints")
+    return training(data, save_dir, *checks, *flags, updates=40)
+
+
+@pytest.fixture(scope="module")
+def out_of_patience(toy_data, forked, tmp_path_factory):
+    """The folder of a run that its patience of 3 has ended, with a checkpoint of every second update."""
+    folder = tmp_path_factory.mktemp("patience")
+    ended = forked("fairseq-train", *waiting(toy_data, folder, 3, "--save-interval-updates", 2))
+    assert "early stop" in ended.stdout and updates(folder) == 2 + 3 * 2
+    return folder
+
+
+def test_patience_ends_a_resumed_run_where_it_ends_the_uninterrupted_one(
+    toy_data, forked, out_of_patience, tmp_path
+):
+    command = waiting(toy_data, tmp_path, 3, "--restore-file", out_of_patience / "checkpoint_1_4.pt")
+    forked("fairseq-train", *command)
+    assert updates(tmp_path) == updates(out_of_patience)
+
+
+def test_patience_goes_on_counting_after_a_signal(toy_data, forked, tmp_path):
+    """Of 8 validations that are no better some were before the signal; nothing was saved but by it."""
+    command = waiting(toy_data, tmp_path, 8)
+    assert send_at(5, signal.SIGTERM, forked, command).returncode == 75
+    assert 5 <= updates(tmp_path) < 2 + 8 * 2
+    forked("fairseq-train", *command)
+    assert updates(tmp_path) == 2 + 8 * 2
+
+
+def test_a_run_that_its_patience_has_ended_trains_nothing_more(toy_data, forked, out_of_patience):
+    before = (out_of_patience / "checkpoint_last.pt").read_bytes()
+    again = forked("fairseq-train", *waiting(toy_data, out_of_patience, 3))
+    assert "(--patience): nothing left to train" in again.stdout
+    assert (out_of_patience / "checkpoint_last.pt").read_bytes() == before
+
+
+def test_with_more_patience_it_goes_on(toy_data, forked, out_of_patience, tmp_path):
+    command = waiting(toy_data, tmp_path, 4, "--restore-file", out_of_patience / "checkpoint_last.pt")
+    forked("fairseq-train", *command)
+    assert updates(tmp_path) == updates(out_of_patience) + 2
+
+
+def test_patience_counts_anew_from_another_start(toy_data, forked, out_of_patience, tmp_path):
+    start = ("--finetune-from-model", out_of_patience / "checkpoint_1_4.pt")
+    forked("fairseq-train", *waiting(toy_data, tmp_path, 3, *start))
+    assert updates(tmp_path) == updates(out_of_patience)

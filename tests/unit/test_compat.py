@@ -25,7 +25,7 @@ from fairseq_vhm.compat.fallback import _falling_back
 from fairseq_vhm.compat.non_finite import ScaledOverflow, _raising, _refusing
 from fairseq_vhm.errors import UserError
 
-OF_TRAINING = ("train", "validate_and_save", "get_valid_stats")
+OF_TRAINING = ("train", "validate_and_save", "get_valid_stats", "should_stop_early")
 MENDED = {
     checkpoint_utils: (
         *("load_checkpoint_to_cpu", "load_model_ensemble_and_task", "save_checkpoint", "PathManager"),
@@ -35,7 +35,7 @@ MENDED = {
     distributed_fairseq_model: ("DistributedDataParallel", "DistributedTimeoutWrapper"),
     distributed_utils: ("distributed_init", "distributed_main"),
     sys: ("excepthook",),
-    Trainer: ("load_checkpoint", "clip_grad_norm", "train_step"),
+    Trainer: ("load_checkpoint", "save_checkpoint", "clip_grad_norm", "train_step"),
 }
 
 

@@ -23,9 +23,10 @@ def search(loss_of, *weights: float, dummy: bool = False) -> str:
         get_model=lambda: model,
         get_criterion=lambda: lambda model, batch: (loss_of(model), 1, {}),
         zero_grad=model.zero_grad,
+        optimizer=None,
         _prepare_sample=lambda sample: (sample, dummy),
     )
-    found = Search(trainer, lambda batch: nullcontext()).result([{"mini_batches": [BATCH]}])
+    found = Search(trainer, lambda batch, optimizer: nullcontext()).result([{"mini_batches": [BATCH]}])
     assert all(weight.grad is None for weight in model.values())
     return found
 
@@ -56,7 +57,7 @@ def test_what_a_rank_computes_for_show_is_not_searched():
 
 
 def validation(policy: str, **sums: float) -> NonFinite:
-    follows = NonFinite(policy, 3, lambda batch: nullcontext())
+    follows = NonFinite(policy, 3, lambda batch, optimizer: nullcontext())
     follows.remember({"id": torch.tensor([3]), "net_input": {"task": "cls"}}, {"ntokens": 4, **sums})
     return follows
 

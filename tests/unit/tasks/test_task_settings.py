@@ -84,7 +84,7 @@ def test_the_gradient_of_a_step_that_does_not_count_is_zero(cross_lingual):
     """As fairseq asks for on a rank that has run out of data."""
     task, model = cross_lingual(), torch.nn.Linear(2, 1)
     model.set_num_updates = lambda updates: None
-    batch = {"stream": "cls", "position": 0}
+    batch = {"stream": "cls", "position": 0, "target": torch.ones(1, 2)}
 
     def criterion(model, batch):
         return model(torch.ones(1, 2)).sum() + 4, 3, {"loss": 1.0}
