@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unreadable
 
 LONGEST_PACKED_LINE = 1 << 26
 _BOM = b"\xef\xbb\xbf"
@@ -51,7 +51,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path}: not gzip, or cut short: {error}") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
 
 
 def _bounded(file: gzip.GzipFile, path: Path) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import fairseq_vhm
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import check_folder, write_json, write_text
 from fairseq_vhm.human_eval.criteria import CRITERIA
 from fairseq_vhm.human_eval.design import Item, Sample, draw_samples, presentation
@@ -234,7 +234,7 @@ def _write(out: Path, key: Key, pages: dict[Path, str]) -> None:
     try:
         out.mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be made: {error.strerror}") from error
+        raise unwritable(f"--out {out}", error) from error
     write_json(out / KEY_FILE, key.as_json())
     for path, page in pages.items():
         write_text(path, page)

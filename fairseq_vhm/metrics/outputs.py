@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unreadable
 from fairseq_vhm.files import parse_json
 from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.text.symbols import BLANK, unescape
@@ -107,7 +107,7 @@ def read_lines(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
     if not content.strip():
         raise UserError(f"{path}: is empty; give a file with a text on each line")
     _check_bytes(path, content)
