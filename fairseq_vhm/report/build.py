@@ -150,7 +150,7 @@ def write(report: Report, out: Path) -> list[Path]:
         "report.tex": report.latex(),
         "report.json": json.dumps(report.as_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
     }
-    files = {out / name: text.encode("utf-8") for name, text in texts.items()}
+    files = {out / name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
     for figure in report.figures:
         files[out / FIGURES / f"{figure.name}.png"] = figure.png
         files[out / FIGURES / f"{figure.name}.svg"] = figure.svg
