@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 import typer
+from reports import write_checkpoint
 
 from fairseq_vhm import cli
 from fairseq_vhm.cli.commands import Command
@@ -185,6 +187,38 @@ def test_json_on_stdout_is_all_of_stdout_and_equals_the_file(run_vhm, scored, tm
     assert "rouge" in table
     with pytest.raises(ValueError):
         json.loads(table)
+
+
+WRITERS = {
+    "human-eval sheet": "--hyp one --hyp two --lang en --ref ref --samples 1 --out made",
+    "report": "runs --out made",
+    "card": "runs/vhm/checkpoint_best.pt --out made",
+    "prepare lexicon": "made --source one --target two --alignments links",
+}
+"""Commands whose result is files."""
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_quiet_leaves_nothing_to_say_of_files_that_are_written(run_vhm, scored, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_checkpoint(tmp_path / "runs" / "vhm")
+    (tmp_path / "links").write_text("0-0 1-1\n0-0\n")
+    words = (*name.split(), *WRITERS[name].split())
+    made = tmp_path / "made"
+    status, out, _ = run_vhm(*words)
+    assert (status, made.exists()) == (0, True) and "made" in out
+    shutil.rmtree(made) if made.is_dir() else made.unlink()
+    status, out, err = run_vhm(*words, "--quiet")
+    assert (status, out, made.exists()) == (0, "", True)
+    assert all(line.startswith("vhm: warning: ") for line in err.splitlines())
+
+
+@pytest.mark.parametrize("command", ["score", "compare"])
+def test_quiet_prints_a_result_only_where_no_file_has_it(run_vhm, scored, tmp_path, command):
+    assert run_vhm(*scored[command], "-q")[:2] == run_vhm(*scored[command])[:2]
+    path = tmp_path / "out.json"
+    assert run_vhm(*scored[command], "-q", "--json", path)[:2] == (0, "")
+    assert json.loads(path.read_text()) == json.loads(run_vhm(*scored[command], "-q", "--json")[1])
 
 
 def test_json_takes_the_next_word_only_if_it_is_a_file_of_json():
