@@ -17,7 +17,7 @@ from fairseq_vhm.human_eval.ratings import read_all
 from fairseq_vhm.human_eval.results import evaluate
 from fairseq_vhm.human_eval.sheet import Settings, make_sheets
 from fairseq_vhm.metrics import significance
-from fairseq_vhm.metrics.outputs import PostProcess
+from fairseq_vhm.metrics.pieces import PostProcess
 
 app = Group()
 

@@ -19,7 +19,7 @@ from fairseq_vhm.human_eval.design import Item, Sample, draw_samples, presentati
 from fairseq_vhm.human_eval.key import ANNOTATOR, KEY_FILE, Key, read_key
 from fairseq_vhm.human_eval.material import LABELS, System, parse_systems, read_material
 from fairseq_vhm.human_eval.ratings import RATINGS_FORMAT
-from fairseq_vhm.metrics.outputs import PostProcess
+from fairseq_vhm.metrics.pieces import PostProcess
 from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.pages import render
 

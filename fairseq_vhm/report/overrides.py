@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
 from fairseq_vhm.errors import UserError, unreadable
-from fairseq_vhm.metrics.outputs import PostProcess
+from fairseq_vhm.metrics.pieces import PostProcess
 
 FILE_NAME = "report.toml"
 

@@ -20,7 +20,7 @@ from fairseq_vhm.files import parse_json
 from fairseq_vhm.language_pairs.files import PAIR_FILE, SUMMARY, read_summary
 from fairseq_vhm.language_pairs.offtarget import LIMIT
 from fairseq_vhm.language_pairs.results import PairScores
-from fairseq_vhm.metrics.outputs import LOG_LINE
+from fairseq_vhm.metrics.generate_log import is_log
 from fairseq_vhm.report.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from fairseq_vhm.report.logs import TrainingLog, is_training_log, read_logs
 from fairseq_vhm.report.overrides import Override, Overrides
@@ -207,7 +207,7 @@ def _sort_log(path: Path, files: _Files) -> None:
     except OSError as error:
         files.unread.append(str(unreadable(path, error)))
         return
-    if any(LOG_LINE.match(line) for line in head.splitlines()):
+    if is_log(head.splitlines()):
         files.outputs.append(path)
     elif is_training_log(head):
         files.logs.append(path)

@@ -12,7 +12,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import PostProcess, read_lines, read_references
+from fairseq_vhm.metrics.lines import read_lines
+from fairseq_vhm.metrics.pieces import PostProcess
+from fairseq_vhm.metrics.references import read_references
 from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.report.runs import Run
 
