@@ -244,6 +244,27 @@ def test_a_users_mistake_is_exit_status_1_and_one_line(run_vhm):
     assert (status, out, err.count("\n")) == (1, "", 1) and err.startswith("vhm: error: absent: ")
 
 
+@pytest.mark.parametrize(
+    "words", ["report {} --out made", "compare --hyp {} --ref ref --lang en", "convert {} --to-hf --out made"]
+)
+def test_what_the_system_refuses_is_one_line_wherever_it_is_met(run_vhm, words):
+    """Also of names that are too long, which Python asks the system for before a command reads them."""
+    name = "x" * 300
+    status, out, err = run_vhm(*words.format(name).split())
+    assert (status, out) == (1, "") and err.startswith(f"vhm: error: {name}: File name too long; ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["--user-dir loop doctor", "align loop --labse x --out made", "report loop --out made"]
+)
+def test_a_link_to_itself_is_no_folder(run_vhm, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    status, out, err = run_vhm(*words.split())
+    assert (status, out, err.count("\n")) == (1, "", 1) and err.startswith("vhm: error: ")
+
+
 # ---- progress ----------------------------------------------------------------------------------
 
 
