@@ -1,15 +1,15 @@
 """Files written whole or not at all, and JSON from files that anybody may have written."""
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from secrets import token_hex
 from typing import Any
 
-from fairseq_vhm.errors import UserError
-
-READABLE = 0o644
+from fairseq_vhm.errors import UserError, unwritable
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -52,26 +52,44 @@ def check_folder(path: Path, flag: str) -> None:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Iterator[Path]:
     """A file beside ``path`` to write to, which takes that name in the end.
 
-    A write that is interrupted or fails leaves what was there, and nothing of its own.
+    A write that is interrupted or fails leaves what was there, and nothing of its own.  A new file has the
+    mode that ``open`` gives it, another that of the file it replaces.  A link goes on pointing where it did;
+    a device or a pipe, which has no content to lose, is itself what is written to.
+
+    Raises:
+        OSError: there is no room, or the folder cannot be written to.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name}.{token_hex(4)}")
+    mode = stat.S_IMODE(target.stat().st_mode) if target.is_file() else None
+    part.touch(0o666 if mode is None else mode | stat.S_IWUSR, exist_ok=False)
+    try:
+        yield part
+        if mode is not None:
+            part.chmod(mode)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """The same for a file that the user has named, or whose folder is the user's.
 
     Raises:
         UserError: there is no room, or the folder cannot be written to.
     """
-    part = None
     try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            part = Path(file.name)
-        yield part
-        part.chmod(READABLE)
-        part.replace(path)
+        with beside(path) as part:
+            yield part
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -90,5 +108,10 @@ def write_json(path: Path, content: object) -> None:
 
     Bytes of a file's name that are no UTF-8 are escaped: Python's reader gives the same name back.
     """
+    write_bytes(path, indented(content))
+
+
+def indented(content: object) -> bytes:
+    """``content`` as a JSON file has it."""
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    return text.encode("utf-8", "backslashreplace")

@@ -24,7 +24,9 @@ def register_training_task(name: str, description: str) -> None:
         ValueError: there is such a task, or the name cannot be a folder's and a tag's.
     """
     if name in (*TASKS, *PRETRAINING_TASKS) or not name.isidentifier():
-        raise ValueError(f"a task named '{name}': take a name that no task has, of letters, digits and _")
+        raise ValueError(
+            f"a task named '{name}': take a name that no task has, of letters, _ and digits (not first)"
+        )
     TASKS[name] = description
 
 

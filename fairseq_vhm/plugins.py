@@ -1,6 +1,7 @@
 """A user's own folder, imported before a ``vhm`` command as ``--user-dir`` of fairseq's commands is."""
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ def load(folder: Path) -> None:
     Raises:
         UserError: it holds no package, or one of a name that another module has.
     """
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))
     if "." in folder.name:
         raise UserError(f"--user-dir {folder}: a dot in the name of a package leads into another; rename it")
     if not (folder / "__init__.py").is_file():

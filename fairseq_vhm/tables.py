@@ -44,10 +44,18 @@ class Table:
     def _tabulate(self, form: str) -> str:
         from tabulate import tabulate
 
+        bar = r"\|" if form == "pipe" else "|"  # as itself it would end a cell there
+
+        def shown(cells: Sequence[str]) -> list[str]:
+            return [printable(str(cell)).replace("|", bar) for cell in cells]
+
         align = ("left", *["right"] * (len(self.columns) - 1))
-        rows = [[printable(str(cell)) for cell in row] for row in self.rows]
         return tabulate(
-            rows, headers=self.columns, tablefmt=form, colalign=align, disable_numparse=True
+            [shown(row) for row in self.rows],
+            headers=shown(self.columns),
+            tablefmt=form,
+            colalign=align,
+            disable_numparse=True,
         )
 
 

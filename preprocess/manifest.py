@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import unreadable
 
 _TOOLS = ("fairseq-vhm", "fairseq-fixed", "sentencepiece", "sacremoses", "jieba", "numpy")
 
@@ -26,7 +26,7 @@ def describe_files(paths: Iterable[Path]) -> list[dict]:
     try:
         return [{"path": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths]
     except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read: {error.strerror}; give another file") from error
+        raise unreadable(error.filename, error) from error
 
 
 def hash_tree(folder: Path, ignore: tuple[str, ...]) -> dict[str, str]:

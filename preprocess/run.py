@@ -5,7 +5,6 @@
 left to do.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -15,14 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import unwritable
 from fairseq_vhm.text.segment import MANIFEST_NAME
 from preprocess.manifest import describe_files, tool_versions
 from preprocess.progress import Progress
 from preprocess.workspace import Workspace, finished, write_json
 
 FINDINGS_NAME = "findings.txt"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,5 @@ def _writing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = "choose another folder"
-        if error.errno in _FULL:
-            remedy = "make room and repeat the command, which goes on where it stopped"
-        where = f" ({error.filename})" if error.filename else ""
-        raise UserError(f"{out}: cannot be written: {error.strerror or error}{where}; {remedy}") from error
+        goes_on = "repeat the command, which goes on where it stopped"
+        raise unwritable(out, error, goes_on, at=error.filename) from error

@@ -4,13 +4,13 @@ A prepared folder keeps no segmented text.  A word aligner has to see exactly th
 will see, so they are read back with the dictionary; a symbol that it lacked comes back as ``<unk>``.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import written_whole
 from preprocess.binarize import open_binary
 from preprocess.dictionary import symbols_of
 from preprocess.progress import Progress
@@ -65,13 +65,5 @@ def _texts(prefix: Path, symbols: list[str]) -> Iterator[str]:
 
 
 def _write_lines(path: Path, lines: Iterator[str]) -> None:
-    """Write ``lines`` whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in lines)
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)

@@ -9,7 +9,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unreadable
+from fairseq_vhm.text.invisible import shows_nothing
 
 LONGEST_PACKED_LINE = 1 << 26
 _BOM = b"\xef\xbb\xbf"
@@ -51,7 +52,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path}: not gzip, or cut short: {error}") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
 
 
 def _bounded(file: gzip.GzipFile, path: Path) -> Iterator[bytes]:
@@ -97,14 +98,6 @@ def clean(text: str) -> str:
     return text.strip()
 
 
-def shows(text: str) -> bool:
-    """Whether ``text`` shows anything: not blanks and invisible characters (U+200B, U+FEFF) alone.
-
-    Of a text that shows nothing a segmenter may leave no symbol at all, and metrics count it as empty.
-    """
-    return any(char.isprintable() and not char.isspace() for char in text)
-
-
 def to_full_text(line: bytes) -> str:
     """:func:`to_text` of a line that has to say something.
 
@@ -112,6 +105,6 @@ def to_full_text(line: bytes) -> str:
         BadText: also for an empty line.
     """
     text = to_text(line)
-    if not shows(text):
+    if shows_nothing(text):
         raise BadText("empty line")
     return text

@@ -6,7 +6,6 @@ What was built from other settings or inputs is thrown away.
 """
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.files import parse_json
+from fairseq_vhm.files import beside, indented, parse_json
 from fairseq_vhm.text.segment import MANIFEST_NAME
 from preprocess.manifest import hash_tree
 from preprocess.progress import Progress
@@ -132,7 +131,7 @@ class Workspace:
 def _lock(path: Path, on_wait: Callable[[], None]) -> int:
     """Descriptor of ``path`` with an exclusive lock on it; the holder may remove the file."""
     while True:
-        held = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        held = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -144,7 +143,10 @@ def _lock(path: Path, on_wait: Callable[[], None]) -> int:
 
 
 def write_json(value: dict, path: Path) -> None:
-    """Write a JSON file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    """Write a JSON file whole or not at all.
+
+    Raises:
+        OSError: and no :class:`UserError`, at which :meth:`Workspace.building` drops what is finished.
+    """
+    with beside(path) as part:
+        part.write_bytes(indented(value))

@@ -72,7 +72,7 @@ def prepare(out: Path) -> Path:
     call(*command)
     command = ["vhm", "prepare", "trio", data, "--source-lang", "en", "--target-lang", "zh"]
     command += [f for task in TASKS for f in (f"--{task}", f"lines:{text / task}")]
-    command += ["--vocab-size", VOCABULARY, "--lowercase", "--quiet"]
+    command += ["--vocab-size", VOCABULARY, "--lowercase"]
     say("2. Subwords, one dictionary, fairseq's binary format", command)
     call(*command)
     return data

@@ -19,7 +19,7 @@ import numpy as np
 from fairseq_vhm.align.files import Source
 from fairseq_vhm.align.keys import KEY, folded_key, key_of
 from fairseq_vhm.align.settings import SPLITS
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unreadable
 from fairseq_vhm.files import parse_json
 
 NO_SPLIT = -1
@@ -111,7 +111,7 @@ class Articles:
         try:
             return self.files[number].open("rb")
         except OSError as error:
-            raise _unreadable(self.files[number], error) from error
+            raise unreadable(self.files[number], error) from error
 
     def _parse(self, line: bytes, number: int) -> Article:
         try:
@@ -176,7 +176,7 @@ class _Columns:
                     self._take(line, offset, number, split, source.path, reading)
                     offset += len(line)
         except OSError as error:
-            raise _unreadable(source.path, error) from error
+            raise unreadable(source.path, error) from error
 
     def _take(self, line: bytes, offset: int, number: int, split: int, path: Path, reading: Reading) -> None:
         if not line.strip():
@@ -229,10 +229,6 @@ class _Columns:
         owner = place[np.array(self.owner, dtype=np.int64)]
         rows = np.stack([owner.astype(KEY), np.array(self.content, dtype=KEY)], axis=1)
         return np.unique(rows[owner >= 0], axis=0)
-
-
-def _unreadable(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot be read: {error.strerror}; mend that, or give another file")
 
 
 def _text(record: dict, key: str, needed: bool = True) -> str:

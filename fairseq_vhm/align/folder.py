@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import parse_json
 
 REPORT = "report.json"
@@ -54,9 +54,7 @@ def published(out: Path, overwrite: bool) -> Iterator[Path]:
             os.replace(out, replaced)
         os.replace(partial, out)
     except OSError as error:
-        raise UserError(
-            f"--out {out}: cannot be written: {error.strerror}; make room, or choose another folder"
-        ) from error
+        raise unwritable(f"--out {out}", error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)

@@ -4,6 +4,7 @@ Embeddings and answers of searches are kept in the cache, so that a stopped run 
 costs seconds; what follows them is computed anew each time.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def align(request: Request, progress: Any) -> Report:
             but the cache, with which the repeated command goes on.
     """
     if request.out.name in ("", ".."):  # what is put beside it is named after it
-        request = replace(request, out=request.out.resolve())
+        request = replace(request, out=Path(os.path.realpath(request.out)))
     _check(request)
     report = find(request, progress)
     with published(request.out, request.overwrite) as folder:
@@ -122,7 +123,7 @@ def _check(request: Request) -> None:
     require("matplotlib", EXTRA, "the report")
     check_out(request.out, request.overwrite, request.as_json())
     for given in request.inputs:
-        if request.out.resolve().is_relative_to(given.resolve()):
+        if Path(os.path.realpath(request.out)).is_relative_to(os.path.realpath(given)):
             raise UserError(
                 f"--out {request.out}: lies in {given}, whose files are read; choose another folder"
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_vhm.align.keys import KEY, array_key
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import map_array, write_bytes
 
 KEYS, VECTORS = ".keys.npy", ".vectors.npy"
@@ -48,9 +48,7 @@ class VectorStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(
-                f"{self.folder}: cannot be made: {error.strerror}; choose another folder with --cache"
-            ) from error
+            raise unwritable(f"--cache {self.folder}", error) from error
         name = array_key(keys)
         write_bytes(self.folder / (name + VECTORS), as_npy((vectors / norms).astype(self.precision)))
         write_bytes(self.folder / (name + KEYS), as_npy(keys))

@@ -8,7 +8,7 @@ from fairseq_vhm.card.facts import Facts
 from fairseq_vhm.card.labels import check_license, without_folders
 from fairseq_vhm.card.papers import citation_file
 from fairseq_vhm.card.text import card, front_matter
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import check_folder, write_text
 
 CARD, CITATION = "README.md", "CITATION.cff"
@@ -53,7 +53,7 @@ def write(made: Card, out: Path) -> None:
     try:
         out.mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be made: {error.strerror}") from error
+        raise unwritable(f"--out {out}", error) from error
     for name, text in made.texts.items():
         write_text(out / name, text)
 

@@ -123,4 +123,4 @@ def command(
         report = align(request, progress)
     tables = "\n\n".join(table.plain() for table in report.tables()[:2])
     files = f"{out}: pairs.tsv, splits.tsv, report.md" + (", pairs/" if form == defaults.FORMS[0] else "")
-    present(report.as_json(), f"{tables}\n\n{files}", json)
+    present(report.as_json(), f"{tables}\n\n{files}", json, quiet)

@@ -29,4 +29,4 @@ def command(
     with show_progress(quiet) as progress:
         average(inputs, out, progress.track)
     account = {"checkpoint": str(out), "mean_of": [str(path) for path in inputs]}
-    present(account, f"{out}: mean of {len(inputs)} checkpoints", json)
+    present(account, f"{out}: mean of {len(inputs)} checkpoints", json, quiet)

@@ -42,4 +42,4 @@ def command(
     check_out(out, overwrite)
     made = build(gather(checkpoint, scores or [], name, data), license)
     write(made, out)
-    present(made.document, "\n".join(str(out / file) for file in made.texts), json)
+    present(made.document, "\n".join(str(out / file) for file in made.texts), json, quiet)

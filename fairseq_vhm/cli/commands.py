@@ -107,6 +107,11 @@ class LazyGroup(TyperGroup):
         except UserError as error:
             say(f"error: {error}")
             raise typer.Exit(FAILED) from error
+        except OSError as error:  # of a file that no command says more of
+            if error.filename is None:
+                raise
+            say(f"error: {error.filename}: {error.strerror}; mend that, or give another")
+            raise typer.Exit(FAILED) from error
         except KeyboardInterrupt as stop:
             say("interrupted")
             raise typer.Exit(INTERRUPTED) from stop

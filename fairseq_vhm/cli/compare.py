@@ -112,7 +112,7 @@ def command(
     ]
     shown = "\n\n".join(table.plain() for table in tables)
     document = comparison_json(systems, comparisons, baseline, settings)
-    present(document, "\n".join([shown, *signatures(comparisons)]), json)
+    present(document, "\n".join([shown, *signatures(comparisons)]), json, quiet, in_files=latex is not None)
     if latex is not None:
         write_text(latex, as_latex(tables, comparisons))
 

@@ -81,7 +81,7 @@ def command(
     else:
         assert vocab and source_lang and target_lang  # _check_flags asks for them
         report = _convert_released(source, out, vocab, source_lang, target_lang, not without_latents)
-    present(report, _as_text(report, out), json)
+    present(report, _as_text(report, out), json, quiet)
 
 
 def _as_text(report: dict, out: Path) -> str:

@@ -74,7 +74,7 @@ def command(
     if not plan:
         _refuse_options_of_plans(ctx)
         checks = list(examine())
-        present(as_json(checks), as_text(checks), json)
+        present(as_json(checks), as_text(checks), json, quiet, in_files=False)
         raise typer.Exit(0 if healthy(checks) else 1)
     names = gpu or [DEFAULT]
     sizes = (pairs or [], lengths or [], vocab_size, spm)
@@ -107,4 +107,4 @@ def _plan(words: list[str], settings: tuple, quiet: bool, json: Path | None) -> 
     except WrongFlags as error:
         raise typer.BadParameter(str(error)) from error
     tables = "\n\n".join(table.plain() for table in made.tables())
-    present(made.as_json(), "\n".join([tables, "", *made.remarks()]), json)
+    present(made.as_json(), "\n".join([tables, "", *made.remarks()]), json, quiet, in_files=False)

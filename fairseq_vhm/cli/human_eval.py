@@ -17,7 +17,7 @@ from fairseq_vhm.human_eval.ratings import read_all
 from fairseq_vhm.human_eval.results import evaluate
 from fairseq_vhm.human_eval.sheet import Settings, make_sheets
 from fairseq_vhm.metrics import significance
-from fairseq_vhm.metrics.outputs import PostProcess
+from fairseq_vhm.metrics.pieces import PostProcess
 
 app = Group()
 
@@ -70,7 +70,7 @@ def sheet(
     lines += [f"{path}: was there, left as it is" for path in made.kept]
     lines.append(f"{made.key_path}: keep it; it says which system is which")
     document = {"pages": [str(p) for p in made.written], "kept": [str(p) for p in made.kept]}
-    present(document | {"key": str(made.key_path)}, "\n".join(lines), json)
+    present(document | {"key": str(made.key_path)}, "\n".join(lines), json, quiet)
 
 
 @app.command()
@@ -105,7 +105,8 @@ def results(
     shown = tables(found)
     for finding in found.findings:
         warn(finding)
-    present(as_json(found), "\n\n".join(f"{table.title}\n{table.plain()}" for table in shown), json)
+    text = "\n\n".join(f"{table.title}\n{table.plain()}" for table in shown)
+    present(as_json(found), text, json, quiet, in_files=bool(markdown or latex))
     if markdown is not None:
         write_text(markdown, "\n\n".join(table.markdown() for table in shown) + "\n")
     if latex is not None:

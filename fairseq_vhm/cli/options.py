@@ -52,7 +52,8 @@ def _checked(path: Path | None) -> Path | None:
 
 _JSON = "Print the result as JSON and nothing else, or write it to FILE.json beside what is printed."
 Json = Annotated[Path | None, option(_JSON, "--json", metavar="[FILE.json]", panel=RUN, callback=_checked)]
-Quiet = Annotated[bool, option("No progress and no remarks; warnings stay.", "--quiet", "-q", panel=RUN)]
+_QUIET = "No progress, no remarks, and nothing printed where the result is in files; warnings stay."
+Quiet = Annotated[bool, option(_QUIET, "--quiet", "-q", panel=RUN)]
 
 # ---- what is made, and from what ---------------------------------------------------------------
 

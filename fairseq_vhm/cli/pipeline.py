@@ -157,4 +157,4 @@ def _run(settings: PipelineSettings, overwrite: bool, quiet: bool, json: Path | 
         report, is_new = run_pipeline(settings, overwrite, progress)
     lines = [f"{settings.out}: {', '.join(report['files'])}" + ("" if is_new else " (done already)")]
     lines += [f"  {name}: {count:,}" for name, count in report["counts"].items()]
-    present(report, "\n".join(lines), json)
+    present(report, "\n".join(lines), json, quiet)

@@ -148,7 +148,7 @@ def trio(
     )
     with show_progress(quiet) as progress:
         manifest, is_new = prepare_trio(settings, out, workers, overwrite, progress)
-    present(manifest, partial(print_summary, manifest, out, is_new), json)
+    present(manifest, partial(print_summary, manifest, out, is_new), json, quiet)
 
 
 @app.command()
@@ -225,7 +225,7 @@ def crosssum(
     )
     with show_progress(quiet) as progress:
         manifest, is_new = prepare_crosssum(settings, out, workers, overwrite, progress)
-    present(manifest, partial(print_corpus, manifest, out, is_new), json)
+    present(manifest, partial(print_corpus, manifest, out, is_new), json, quiet)
 
 
 @app.command()
@@ -261,7 +261,7 @@ def lexicon(
     with show_progress(quiet) as progress:
         entries, account = prepare_lexicon(inputs, LexiconSettings(min_probability, candidates), progress)
     write_text(out, lexicon_text(entries))
-    present(account, partial(print_lexicon, account, out), json)
+    present(account, partial(print_lexicon, account, out), json, quiet)
 
 
 @app.command()
@@ -281,4 +281,4 @@ def symbols(
     check_folder(out, "OUT")
     with show_progress(quiet) as progress:
         written = [str(path) for path in write_symbols(data, task, split, out, progress)]
-    present({"files": written}, "\n".join(written), json)
+    present({"files": written}, "\n".join(written), json, quiet)

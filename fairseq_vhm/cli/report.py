@@ -21,7 +21,9 @@ from preprocess.progress import show_progress
 def command(
     runs: Annotated[Path, typer.Argument(help="Folder with a folder for each run.")],
     out: options.Out,
-    src: scores.Sources = None,
+    src: Annotated[
+        Path | None, option("Sources, shown beside outputs; else those of the prepared data.")
+    ] = None,
     ref: Annotated[list[Path] | None, option("References; else those of the prepared data.")] = None,
     lang: Annotated[str | None, option("Language of --ref and of outputs.")] = None,
     baseline: Annotated[
@@ -64,4 +66,4 @@ def command(
         warn(line)
     written = write(report, out)
     counts = f"{len(report.runs)} runs, {len(report.tables)} tables, {len(report.figures)} figures"
-    present(report.as_json(), f"{counts}: {written[0]}", json)
+    present(report.as_json(), f"{counts}: {written[0]}", json, quiet)

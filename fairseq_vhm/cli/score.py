@@ -106,7 +106,7 @@ def command(
     for note in notes(scored):
         warn(note)
     show = partial(print_table, scored, len(outputs), terminal=sys.stdout.isatty())
-    present(as_json(scored, len(outputs)), show, json)
+    present(as_json(scored, len(outputs)), show, json, quiet, in_files=False)
 
 
 _ONLY_FILES = ("ref", "lang", "src", "swap_roles", "multi_ref", "official")
@@ -132,4 +132,4 @@ def _score_pairs(given: Given, out: Path, quiet: bool, json: Path | None, **sett
         warn(found.warning)
     shown = [f"{table.title}\n\n{table.plain()}\n" for table in found.tables()]
     files = f"scores.SRC-TGT.json of {len(found.pairs)} pairs, scores.pairs.json, scores.pairs.md"
-    present(found.as_json(), "\n".join([*shown, f"{out}: {files}"]), json)
+    present(found.as_json(), "\n".join([*shown, f"{out}: {files}"]), json, quiet)

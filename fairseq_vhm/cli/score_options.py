@@ -8,7 +8,7 @@ import typer
 from fairseq_vhm.cli.options import option
 from fairseq_vhm.metrics.base import MultiReference
 from fairseq_vhm.metrics.evaluation import METRICS
-from fairseq_vhm.metrics.outputs import PostProcess
+from fairseq_vhm.metrics.pieces import PostProcess
 from fairseq_vhm.metrics.significance import Correction, Tests
 from fairseq_vhm.text import pretrained
 

@@ -28,17 +28,23 @@ def remark(line: str, quiet: bool) -> None:
         say(line)
 
 
-def present(document: object, show: str | Callable[[], None], json: Path | None) -> None:
+def present(
+    document: object, show: str | Callable[[], None], json: Path | None, quiet: bool, in_files: bool = True
+) -> None:
     """Give the result: as text or by ``show``, and as JSON where ``json`` says so.
 
-    On stdout there is either the text or the JSON, never both.
+    On stdout there is either the text or the JSON, never both; with ``quiet`` no text where there are files.
+
+    Args:
+        in_files: whether the command writes its result to files, so that the text only tells of them.
     """
     if json is not None and str(json) == STDOUT:
         print(json_format.dumps(document, ensure_ascii=False, indent=2))
         return
-    if callable(show):
-        show()
-    else:
-        print(show)
+    if not quiet or (json is None and not in_files):
+        if callable(show):
+            show()
+        else:
+            print(show)
     if json is not None:
         write_json(json, document)

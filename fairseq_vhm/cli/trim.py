@@ -7,7 +7,7 @@ import typer
 
 from fairseq_vhm.cli import options
 from fairseq_vhm.cli.options import option
-from fairseq_vhm.cli.terminal import present, remark
+from fairseq_vhm.cli.terminal import present
 from preprocess.progress import show_progress
 
 
@@ -54,5 +54,4 @@ def command(
     )
     with show_progress(quiet) as progress:
         figures = trim(request, progress.track)
-    present(figures.as_json(), figures.table().plain(), json)
-    remark(f"{out}: written", quiet)
+    present(figures.as_json(), f"{figures.table().plain()}\n\n{out}: written", json, quiet)

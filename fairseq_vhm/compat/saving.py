@@ -25,6 +25,9 @@ PART = ".tmp"  # fairseq's own
 def write_whole(path: str, write: Callable[[str], None]) -> None:
     """Let ``write`` write a file beside ``path``, which takes the name when all of it is on disk.
 
+    :mod:`fairseq_vhm.files` does the same for other files; here the file beside has the name that fairseq
+    gives it, so that what a killed run left of a checkpoint is found and removed by the next.
+
     Raises:
         UserError: there is no room, or no right to write; the file that was there is still there.
     """

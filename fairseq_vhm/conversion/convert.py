@@ -20,7 +20,7 @@ from fairseq_vhm.checkpoints import save
 from fairseq_vhm.conversion.parameters import convert_parameters, longest_texts
 from fairseq_vhm.conversion.released import SOURCE_TABLE, Released, read_vocabulary
 from fairseq_vhm.conversion.vocabulary import ReleasedVocabulary
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import write_json
 from fairseq_vhm.models import VHMTransformerModel
 from fairseq_vhm.names import TASKS, task_tag
@@ -178,7 +178,7 @@ def _write(
         write_json(settings.out / REPORT, report)
         save(untrained_state(arguments, weights), settings.out / CHECKPOINT)
     except OSError as error:
-        raise UserError(f"--out {settings.out}: cannot be written to ({error.strerror})") from error
+        raise unwritable(f"--out {settings.out}", error) from error
 
 
 def untrained_state(arguments: Namespace, weights: dict) -> dict:

@@ -13,7 +13,7 @@ from torch import Tensor
 from fairseq_vhm.checkpoints import save
 from fairseq_vhm.compat.checkpoints import read, settings_of
 from fairseq_vhm.conversion.convert import CHECKPOINT, untrained_state
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import write_json
 from fairseq_vhm.models.hf_weights import INSTALL, TIED
 
@@ -75,7 +75,7 @@ def from_huggingface(folder: Path, data: Path, out: Path, task: str = DEFAULT_TA
     try:
         out.mkdir(parents=True)
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be written to ({error.strerror})") from error
+        raise unwritable(f"--out {out}", error) from error
     save(untrained_state(arguments, model.state_dict()), out / CHECKPOINT)
     return {
         "folder": str(folder),
@@ -136,6 +136,6 @@ def _write_folder(out: Path, config: dict, weights: dict[str, Tensor], files: li
             shutil.copyfile(path, part / path.name)
         os.replace(part, out)
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be written to ({error.strerror})") from error
+        raise unwritable(f"--out {out}", error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -8,7 +8,7 @@ never read with other ids.
 
 from pathlib import Path
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unreadable
 from fairseq_vhm.files import write_text
 from fairseq_vhm.text.mt5 import SPECIALS, read_rows
 
@@ -36,6 +36,6 @@ def is_mt5(path: Path) -> bool:
         with Path(path).open(encoding="utf-8") as lines:
             return lines.readline().split(" ")[0] == SPECIALS[0]
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: no dictionary, since it is not UTF-8 ({error})") from error

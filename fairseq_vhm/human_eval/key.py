@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unreadable
 from fairseq_vhm.files import parse_json
 
 KEY_FORMAT = "vhm human-eval key 1"
@@ -77,7 +77,7 @@ def read_object(path: Path, expected: str) -> dict[str, Any]:
     try:
         content = parse_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except ValueError as error:
         raise UserError(f"{path}: damaged, not JSON ({error}); give the {expected}") from error
     if not isinstance(content, dict):

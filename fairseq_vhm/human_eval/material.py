@@ -6,7 +6,8 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import PostProcess, read_pairs
+from fairseq_vhm.metrics.outputs import read_pairs
+from fairseq_vhm.metrics.pieces import PostProcess
 
 LABELS = ascii_uppercase
 

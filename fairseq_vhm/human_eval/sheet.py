@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import fairseq_vhm
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import check_folder, write_json, write_text
 from fairseq_vhm.human_eval.criteria import CRITERIA
 from fairseq_vhm.human_eval.design import Item, Sample, draw_samples, presentation
 from fairseq_vhm.human_eval.key import ANNOTATOR, KEY_FILE, Key, read_key
 from fairseq_vhm.human_eval.material import LABELS, System, parse_systems, read_material
 from fairseq_vhm.human_eval.ratings import RATINGS_FORMAT
-from fairseq_vhm.metrics.outputs import PostProcess
+from fairseq_vhm.metrics.pieces import PostProcess
 from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.pages import render
 
@@ -234,7 +234,7 @@ def _write(out: Path, key: Key, pages: dict[Path, str]) -> None:
     try:
         out.mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be made: {error.strerror}") from error
+        raise unwritable(f"--out {out}", error) from error
     write_json(out / KEY_FILE, key.as_json())
     for path, page in pages.items():
         write_text(path, page)

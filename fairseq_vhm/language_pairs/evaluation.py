@@ -12,7 +12,7 @@ from fairseq_vhm.language_pairs.offtarget import LIMIT
 from fairseq_vhm.language_pairs.results import MIN_PAIR_SIZE, PairScores
 from fairseq_vhm.language_pairs.scoring import IMPOSSIBLE, Track, score_pairs, usual_metrics
 from fairseq_vhm.metrics.evaluation import metric_names
-from fairseq_vhm.metrics.outputs import PostProcess
+from fairseq_vhm.metrics.pieces import PostProcess
 from fairseq_vhm.metrics.resources import NEEDS, Given, Resources
 from fairseq_vhm.tables import Table
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from fairseq_vhm.data.corpus import Corpus, Direction, PairTable
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import PostProcess, read_numbered
+from fairseq_vhm.metrics.outputs import read_numbered
+from fairseq_vhm.metrics.pieces import PostProcess
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import parse_json, write_json, write_text
 from fairseq_vhm.language_pairs import means, offtarget, tables
 from fairseq_vhm.language_pairs.results import PairScores, counted
@@ -86,7 +86,7 @@ def write(out: Path, pairs: Sequence[PairScores], least: int, limit: float, **ab
         for path in _of_earlier_scoring(out):
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be written: {error.strerror}; give another one") from error
+        raise unwritable(f"--out {out}", error) from error
     for pair in pairs:
         write_json(out / pair_file(pair), pair.as_json())
     write_text(out / TABLES, "\n\n".join(parts) + "\n")

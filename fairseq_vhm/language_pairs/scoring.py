@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from fairseq_vhm.language_pairs.examples import PairExamples
 from fairseq_vhm.language_pairs.results import PairScores
-from fairseq_vhm.metrics.averages import is_empty
 from fairseq_vhm.metrics.base import Score
 from fairseq_vhm.metrics.evaluation import evaluate
 from fairseq_vhm.metrics.lase import score_lase
 from fairseq_vhm.metrics.resources import Given, Resources
+from fairseq_vhm.text.invisible import shows_nothing
 from fairseq_vhm.text.langid import target_languages
 
 USUAL = ("rouge", "lase", "offtarget", "length")
@@ -81,4 +81,4 @@ def _texts(pairs: Sequence[PairExamples]) -> list[str]:
     """All that is embedded; empty texts score 0 and are not."""
     sides = (side for pair in pairs for side in (pair.hypotheses, pair.references, pair.own))
     texts = dict.fromkeys(text for side in sides for text in side)
-    return [text for text in texts if text and not is_empty(text)]
+    return [text for text in texts if text and not shows_nothing(text)]

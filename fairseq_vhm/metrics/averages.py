@@ -20,11 +20,6 @@ def flat_pairs(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -
     ]
 
 
-def is_empty(text: str) -> bool:
-    """Whether ``text`` shows nothing: blanks and invisible characters alone."""
-    return not any(char.isprintable() and not char.isspace() for char in text)
-
-
 def over_references(
     scores: np.ndarray, references: Sequence[Sequence[str]], multi_ref: MultiReference, by: int = 0
 ) -> np.ndarray:

@@ -24,7 +24,6 @@ import numpy as np
 from fairseq_vhm.metrics.averages import (
     Pair,
     flat_pairs,
-    is_empty,
     mean_score,
     over_references,
     references_field,
@@ -33,6 +32,7 @@ from fairseq_vhm.metrics.averages import (
 from fairseq_vhm.metrics.base import MultiReference, Score, Track
 from fairseq_vhm.metrics.tokens import rule_for
 from fairseq_vhm.text.encoders import SentenceEncoder
+from fairseq_vhm.text.invisible import shows_nothing
 from fairseq_vhm.text.langid import LanguageIdentifier, language_code, target_languages
 from fairseq_vhm.text.words import WordSegmenter
 
@@ -103,7 +103,7 @@ def language_confidence(text: str, targets: frozenset[str], identifier: Language
     """LC of an output: 1 for the best language, else the probability of ``targets`` (0 if empty)."""
     if not targets:
         return 1.0
-    found = {} if is_empty(text) else identifier.probabilities(text)
+    found = {} if shows_nothing(text) else identifier.probabilities(text)
     if next(iter(found), None) in targets:
         return 1.0
     return min(sum(found.get(language, 0.0) for language in targets), 1.0)
@@ -117,7 +117,7 @@ def length_penalty(generated: int, expected: int) -> float:
 
 def _meanings(pairs: Sequence[Pair], sentences: SentenceEncoder, track: Track) -> np.ndarray:
     """MS of each pair; 0 where a side is empty."""
-    full = [row for row, pair in enumerate(pairs) if not any(map(is_empty, pair))]
+    full = [row for row, pair in enumerate(pairs) if not any(map(shows_nothing, pair))]
     cosines = np.zeros(len(pairs))
     if full:
         vectors = sentences.encode([text for row in full for text in pairs[row]], track)

@@ -17,8 +17,9 @@ from dataclasses import replace
 import numpy as np
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.averages import is_empty, mean_score, signature
+from fairseq_vhm.metrics.averages import mean_score, signature
 from fairseq_vhm.metrics.base import CorpusScore, Track
+from fairseq_vhm.text.invisible import shows_nothing
 from fairseq_vhm.text.langid import LanguageIdentifier, language_code, target_languages, varieties
 
 NAME = "offtarget"
@@ -53,7 +54,7 @@ def score_offtarget(
     expected = [language_of_output(text, target, identifier) for several in references for text in several]
     known = np.array([language is not None for language in found])
     off = np.array([language not in (None, target) for language in found], dtype=float)
-    empty = sum(map(is_empty, hypotheses))
+    empty = sum(map(shows_nothing, hypotheses))
     on_target = sorted(varieties(target) & (identifier.languages | {target}))
     share = mean_score(
         NAME,

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from fairseq_vhm.errors import UserError
-from fairseq_vhm.files import parse_json, write_json
+from fairseq_vhm.errors import UserError, unwritable
+from fairseq_vhm.files import parse_json, write_json, written_whole
 from fairseq_vhm.pipeline.documents import Document
 
 _DAMAGED = "damaged; begin anew with --overwrite"
@@ -50,7 +50,8 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this run alone; a mistake of the user's leaves no new folder behind.
+        """Hold the folder for this run alone; a mistake of the user's leaves no new folder behind,
+        but for one in which a chunk is finished: a disk may have become full meanwhile.
 
         Raises:
             UserError: another run holds it, or it holds files that are no run's.
@@ -61,7 +62,7 @@ class RunFolder:
         try:
             yield
         except UserError:
-            if is_new:
+            if is_new and not any(self.work.glob("*/*.json")):
                 shutil.rmtree(self.out)
             raise
         finally:
@@ -71,9 +72,9 @@ class RunFolder:
         """Descriptor of the lock, which ends with the process that holds it."""
         try:
             self.work.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.out / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+            lock = os.open(self.out / _LOCK, os.O_CREAT | os.O_RDWR, 0o666)
         except OSError as error:
-            raise UserError(f"--out {self.out}: cannot be written to ({error.strerror})") from error
+            raise unwritable(f"--out {self.out}", error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -180,16 +181,11 @@ class RunFolder:
             UserError: a chunk is damaged, or the texts cannot be written.
         """
         total: Counter = Counter()
-        part = self.work / name
-        try:
-            with part.open("w", encoding="utf-8", newline="\n") as file:
-                for number in range(self.count_chunks(step)):
-                    documents, counts = self.load_chunk(step, number)
-                    total.update(counts)
-                    file.writelines(document.text + "\n" for document in documents)
-            os.replace(part, self.out / name)
-        except OSError as error:
-            raise UserError(f"{self.out / name}: cannot be written: {error.strerror}") from error
+        with written_whole(self.out / name) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+            for number in range(self.count_chunks(step)):
+                documents, counts = self.load_chunk(step, number)
+                total.update(counts)
+                file.writelines(document.text + "\n" for document in documents)
         return total
 
     def finish(self, report: dict) -> None:

@@ -1,7 +1,6 @@
 """The input: UTF-8 text, a document a line, read once to check it and then in chunks."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.files import written_whole
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CHUNK_BYTES = 1 << 22
@@ -29,13 +29,8 @@ def spool(stream: BinaryIO, path: Path) -> None:
     Raises:
         UserError: there is no room for it.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as kept:
-            shutil.copyfileobj(stream, kept)
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    with written_whole(path) as part, part.open("wb") as kept:
+        shutil.copyfileobj(stream, kept)
 
 
 def examine(path: Path, name: str) -> Seen:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import check_folder, write_bytes
 from fairseq_vhm.pages import render
 from fairseq_vhm.report.figures import (
@@ -150,14 +150,14 @@ def write(report: Report, out: Path) -> list[Path]:
         "report.tex": report.latex(),
         "report.json": json.dumps(report.as_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
     }
-    files = {out / name: text.encode("utf-8") for name, text in texts.items()}
+    files = {out / name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
     for figure in report.figures:
         files[out / FIGURES / f"{figure.name}.png"] = figure.png
         files[out / FIGURES / f"{figure.name}.svg"] = figure.svg
     try:
         (out / FIGURES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be made: {error.strerror}") from error
+        raise unwritable(f"--out {out}", error) from error
     for path, content in files.items():
         write_bytes(path, content)
     return list(files)

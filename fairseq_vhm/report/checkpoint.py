@@ -1,6 +1,7 @@
 """What a checkpoint says of its run: settings, size, updates.  Tensors are mapped, not read."""
 
 import argparse
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -89,9 +90,10 @@ class Checkpoint:
 
 def find_checkpoint(folder: Path) -> Path | None:
     """The best checkpoint of a folder, else the last, else the newest."""
-    named = [folder / name for name in CHECKPOINTS if (folder / name).is_file()]
-    others = sorted(folder.glob("checkpoint*.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return next(iter(named + others), None)
+    named = [folder / name for name in CHECKPOINTS]
+    others = filter(os.path.isfile, folder.glob("checkpoint*.pt"))
+    newest = sorted(others, key=os.path.getmtime, reverse=True)
+    return next(filter(os.path.isfile, named + newest), None)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, printable
 from fairseq_vhm.metrics.rouge import NAMES as ROUGE
 from fairseq_vhm.names import TASKS
 from fairseq_vhm.report.logs import INNER, VALID, TrainingLog
@@ -107,7 +107,7 @@ def few_shot_figure(one: TestResults) -> Figure | None:
                     marker=MARKERS[place % len(MARKERS)],
                     markersize=4,
                     capsize=2,
-                    label=shown_in_legend(name),
+                    label=in_legend(name),
                 )
             ax.set(title=SHOWN[metric], xlabel="CLS training pairs (%)", ylabel="F1", xscale="log")
             ax.set_xticks([100 * x for x in shares], [f"{100 * x:g}" for x in shares])
@@ -157,14 +157,19 @@ def legend(figure: Any, axes: Iterable, names: Sequence[str]) -> None:
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    shown = [label for label in map(shown_in_legend, names) if label in handles]
+    shown = [label for label in map(in_legend, names) if label in handles]
     columns = min(len(shown), 4)
     figure.legend([handles[n] for n in shown], shown, loc="outside lower center", ncols=columns)
 
 
-def shown_in_legend(name: str) -> str:
-    """A label that matplotlib shows: it leaves out those that begin with ``_``."""
-    return f" {name}" if name.startswith("_") else name
+def literal(name: str) -> str:
+    """A user's name as matplotlib shows it as it is: between two ``$`` it would read mathematics."""
+    return printable(name).replace("$", r"\$")
+
+
+def in_legend(name: str) -> str:
+    """Such a name as a label: matplotlib leaves out those that begin with ``_``."""
+    return literal(f" {name}" if name.startswith("_") else name)
 
 
 def picture(figure: Any, name: str, title: str, caption: str, data: dict) -> Figure:
@@ -204,7 +209,7 @@ class _Panel:
 
     def draw(self, ax: Any, one: Named, colour: str, style: str) -> None:
         for (kind, key), (x, y) in self.curves(one.log).items():
-            label = shown_in_legend(one.system)
+            label = in_legend(one.system)
             drawn = {"color": colour, "label": label, "linestyle": style, "linewidth": 1}
             if kind == VALID:
                 alone = self.kinds == (VALID,)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from fairseq_vhm.errors import unreadable
 from fairseq_vhm.files import parse_json
 
 Point = dict[str, float]
@@ -124,16 +125,27 @@ class TrainingLog:
 
 
 def read_logs(paths: Sequence[Path]) -> TrainingLog:
-    """The training log that one or more files hold, joined in the order of their updates."""
-    texts = [path.read_text(encoding="utf-8", errors="replace").splitlines() for path in paths]
+    """The training log that one or more files hold, joined in the order of their updates.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
     log = TrainingLog()
-    for lines in sorted(texts, key=_first_update):
+    for lines in sorted(map(_lines, paths), key=_first_update):
         _read(lines, log)
     return log
 
 
 def read_log(path: Path) -> TrainingLog:
+    """The training log that a file holds, likewise."""
     return read_logs([path])
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def is_training_log(head: str) -> bool:

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
-from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import PostProcess
+from fairseq_vhm.errors import UserError, unreadable
+from fairseq_vhm.metrics.pieces import PostProcess
 
 FILE_NAME = "report.toml"
 
@@ -66,12 +66,16 @@ def read_overrides(path: Path) -> Overrides:
     """The file's tables; an absent file has none.
 
     Raises:
-        UserError: not TOML, an unknown key, or a value of the wrong kind.
+        UserError: not a file, not TOML, an unknown key, or a value of the wrong kind.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         return Overrides()
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: is no file, nor a link to one; write the settings there, or remove it")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise unreadable(path, error) from error
     except ValueError as error:
         raise UserError(f"{path}: not TOML ({error})") from error
     unknown = [key for key in document if key != "runs"]

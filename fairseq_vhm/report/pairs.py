@@ -25,9 +25,10 @@ from fairseq_vhm.report.figures import (
     Figure,
     canvas,
     file_name,
+    in_legend,
     legend,
+    literal,
     picture,
-    shown_in_legend,
 )
 from fairseq_vhm.report.runs import Run
 from fairseq_vhm.report.systems import base_name
@@ -124,10 +125,10 @@ def wrong_language_figure(name: str, pairs: Sequence[Pair]) -> Figure:
             if one := next(iter(found[pair].instead.most_common(1)), None):
                 colour = "white" if found[pair].share > DARK else "black"
                 where = (targets.index(target), sources.index(source))
-                ax.text(*where, one[0], ha="center", va="center", color=colour, fontsize=7)
-        ax.set_xticks(range(len(targets)), targets, rotation=90 if max(map(len, targets)) > 3 else 0)
-        ax.set_yticks(range(len(sources)), sources)
-        ax.set(xlabel="target", ylabel="source", title=name)
+                ax.text(*where, literal(one[0]), ha="center", va="center", color=colour, fontsize=7)
+        _ticks_below(ax, targets)
+        ax.set_yticks(range(len(sources)), list(map(literal, sources)))
+        ax.set(xlabel="target", ylabel="source", title=literal(name))
         ax.grid(visible=False)
         ax.set_facecolor("0.88")
         figure.colorbar(drawn, ax=ax, label="wrong language, % of outputs", shrink=0.8)
@@ -182,9 +183,9 @@ def bubble_figure(
             cmap="viridis_r",
             **colours,
         )
-        ax.set_xticks(range(len(targets)), targets, rotation=90 if max(map(len, targets)) > 3 else 0)
-        ax.set_yticks(range(len(sources)), sources)
-        ax.set(xlabel="target", ylabel="source", title=head)
+        _ticks_below(ax, targets)
+        ax.set_yticks(range(len(sources)), list(map(literal, sources)))
+        ax.set(xlabel="target", ylabel="source", title=literal(head))
         ax.set(xlim=(-0.7, len(targets) - 0.3), ylim=(len(sources) - 0.3, -0.7))
         figure.colorbar(drawn, ax=ax, label=label, shrink=0.8)
         data = {f"{source}-{target}": value for (source, target), value in values.items()}
@@ -228,7 +229,7 @@ def bars_by_pivot(
     with canvas(len(data), columns=2, panel=_bar_panel(width)) as (figure, axes):
         for (title, found), ax in zip(data.items(), axes, strict=True):
             _bars(ax, found)
-            ax.set(title=title, ylabel=shown)
+            ax.set(title=literal(title), ylabel=shown)
         legend(figure, axes, list(systems))
         which = ", ".join(pivots) if pivots else "the languages with the most pairs"
         caption = f"Scores of the pairs into and out of {which}."
@@ -264,9 +265,15 @@ def _bars(ax: Any, by_system: Mapping[str, Mapping[str, float]]) -> None:
         there = [i for i, label in enumerate(labels) if label in found]
         heights = [found[labels[i]] for i in there]
         colour = COLOURS[place % len(COLOURS)]
-        ax.bar([i + shift for i in there], heights, width, color=colour, label=shown_in_legend(name))
-    ax.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels)) > 3 else 0)
+        ax.bar([i + shift for i in there], heights, width, color=colour, label=in_legend(name))
+    _ticks_below(ax, labels)
     ax.grid(axis="x", visible=False)
+
+
+def _ticks_below(ax: Any, names: Sequence[str]) -> None:
+    """A tick for each name; upright where there is no room for them side by side."""
+    upright = max(map(len, names)) > 3
+    ax.set_xticks(range(len(names)), list(map(literal, names)), rotation=90 if upright else 0)
 
 
 def _bar_panel(languages: int) -> tuple[float, float]:

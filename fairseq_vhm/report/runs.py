@@ -11,16 +11,16 @@ found over all of them.
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unreadable
 from fairseq_vhm.files import parse_json
 from fairseq_vhm.language_pairs.files import PAIR_FILE, SUMMARY, read_summary
 from fairseq_vhm.language_pairs.offtarget import LIMIT
 from fairseq_vhm.language_pairs.results import PairScores
-from fairseq_vhm.metrics.outputs import LOG_LINE
+from fairseq_vhm.metrics.generate_log import is_log
 from fairseq_vhm.report.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from fairseq_vhm.report.logs import TrainingLog, is_training_log, read_logs
 from fairseq_vhm.report.overrides import Override, Overrides
@@ -32,6 +32,8 @@ SCORES = re.compile(r"scores(?:\.([^.-]+))?\.json")
 NOT_SCORES = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What comes of reading any other file as one of scores."""
 HEAD = 1 << 18  # bytes in which a log shows what it is
+NAMED_FILES = re.compile(r"checkpoint.*\.pt|scores(\..+)?\.json|.*\.hyp")
+"""What a run's files are called; any other name may be a folder's."""
 
 
 @dataclass(frozen=True)
@@ -92,22 +94,24 @@ class Run:
 
 @dataclass
 class _Files:
-    """Files of a run by what they are."""
+    """Files of a run by what they are; ``unread`` says in a line each what cannot be read."""
 
     logs: list[Path] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
     scores: list[Path] = field(default_factory=list)
     pairs: list[Path] = field(default_factory=list)
     summary: Path | None = None
+    unread: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.logs or self.outputs or self.scores or self.pairs)
+        return bool(self.logs or self.outputs or self.scores or self.pairs or self.unread)
 
     def take_results(self, other: "_Files") -> None:
         self.outputs += other.outputs
         self.scores += other.scores
         self.pairs += other.pairs
         self.summary = self.summary or other.summary
+        self.unread += other.unread
 
 
 def find_runs(folder: Path, overrides: Overrides) -> list[Run]:
@@ -145,7 +149,7 @@ def _walk(root: Path) -> list[tuple[Path, _Files]]:
         if folder.resolve() in seen:
             continue
         seen.add(folder.resolve())
-        files = _sort(sorted(path for path in folder.iterdir() if path.is_file()))
+        files = _sort(folder)
         trained = bool(files.logs) or find_checkpoint(folder) is not None
         if trained or (files and owner is None):
             found.append((folder, files))
@@ -158,7 +162,7 @@ def _walk(root: Path) -> list[tuple[Path, _Files]]:
 
 def _children(folder: Path) -> list[Path]:
     """Folders in ``folder`` but for hidden ones and links to what it lies in; the last by name first."""
-    folders = sorted((path for path in folder.iterdir() if path.is_dir()), reverse=True)
+    folders = sorted(filter(os.path.isdir, _entries(folder, [])), reverse=True)
     shown = [path for path in folders if not path.name.startswith(".")]
     return [path for path in shown if not folder.resolve().is_relative_to(path.resolve())]
 
@@ -167,10 +171,23 @@ def _name(root: Path, folder: Path) -> str:
     return folder.resolve().name if folder == root else folder.relative_to(root).as_posix()
 
 
-def _sort(paths: Iterable[Path]) -> _Files:
+def _entries(folder: Path, unread: list[str]) -> list[Path]:
+    """What is in a folder; nothing where it cannot be read, which ``unread`` is told."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        unread.append(str(unreadable(folder, error)))
+        return []
+
+
+def _sort(folder: Path) -> _Files:
+    """The files in a folder; pipes and devices, which might never end, are none."""
     files = _Files()
-    for path in paths:
-        if path.name == SUMMARY:
+    for path in _entries(folder, files.unread):
+        if not os.path.isfile(path):
+            if NAMED_FILES.fullmatch(path.name):
+                files.unread.append(f"{path.name} is no file, nor a link to one, and left out")
+        elif path.name == SUMMARY:
             files.summary = path
         elif PAIR_FILE.fullmatch(path.name):
             files.pairs.append(path)
@@ -184,16 +201,20 @@ def _sort(paths: Iterable[Path]) -> _Files:
 
 
 def _sort_log(path: Path, files: _Files) -> None:
-    with path.open("rb") as file:
-        head = file.read(HEAD).decode("utf-8", errors="replace")
-    if any(LOG_LINE.match(line) for line in head.splitlines()):
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD).decode("utf-8", errors="replace")
+    except OSError as error:
+        files.unread.append(str(unreadable(path, error)))
+        return
+    if is_log(head.splitlines()):
         files.outputs.append(path)
     elif is_training_log(head):
         files.logs.append(path)
 
 
 def _read_run(folder: Path, name: str, files: _Files, overrides: Overrides) -> Run:
-    run = Run(name, overrides.of(name))
+    run = Run(name, overrides.of(name), missing=files.unread)
     run.checkpoint = _read_checkpoint(folder, run.missing)
     run.log = read_logs(files.logs) if files.logs else None
     run.outputs = run.override.outputs or _choose_outputs(files.outputs, folder, run.missing)

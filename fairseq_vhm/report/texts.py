@@ -4,6 +4,7 @@ Where the user names no files they are those that ``vhm prepare`` keeps beside t
 ``DATA/text/cls.test.LANG``, DATA being the folder that the run was trained from.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import PostProcess, read_lines, read_references
+from fairseq_vhm.metrics.lines import read_lines
+from fairseq_vhm.metrics.pieces import PostProcess
+from fairseq_vhm.metrics.references import read_references
 from fairseq_vhm.metrics.tokens import language_of
 from fairseq_vhm.report.runs import Run
 
@@ -66,11 +69,12 @@ def find_place(run: Run, given: Given, root: Path) -> Place:
     references = run.override.references or (given.references if applies else ())
     source = run.override.source or (given.source if applies else None)
     if not references and data and target_lang:
-        references = tuple(path for path in [data / f"{TEXT}{target_lang}"] if path.is_file())
+        references = tuple(path for path in [data / f"{TEXT}{target_lang}"] if os.path.isfile(path))
         own = data / f"{TEXT}{source_lang}"
-        source = source or (own if references and source_lang and own.is_file() else None)
-    resolved = tuple(path.resolve() for path in references)
-    return Place(source_lang, target_lang, source.resolve() if source else None, resolved)
+        source = source or (own if references and source_lang and os.path.isfile(own) else None)
+    resolved = tuple(Path(os.path.realpath(path)) for path in references)
+    source = Path(os.path.realpath(source)) if source else None
+    return Place(source_lang, target_lang, source, resolved)
 
 
 def test_sets(runs: Sequence[Run], given: Given, root: Path) -> list[TestSet]:
@@ -156,7 +160,7 @@ def find_data(run: Run, root: Path) -> Path | None:
     if not named:
         return None
     bases = [Path(), *root.resolve().parents]
-    return next((base / str(named) for base in bases if (base / str(named)).is_dir()), None)
+    return next((base / str(named) for base in bases if os.path.isdir(base / str(named))), None)
 
 
 def languages_of(run: Run, data: Path | None) -> tuple[str | None, str | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unwritable
 from fairseq_vhm.files import write_bytes
 
 CHECKSUM_BYTES = 16
@@ -43,7 +43,7 @@ class EmbeddingFolder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{path.parent}: cannot be made: {error.strerror}") from error
+            raise unwritable(path.parent, error) from error
         write_bytes(path, _checksum(content) + content)
 
     def _path(self, text: str) -> Path:

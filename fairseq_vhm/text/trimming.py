@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.errors import UserError, unreadable
 from fairseq_vhm.text.subword import SubwordSegmenter
 from fairseq_vhm.text.symbols import BLANK
 
@@ -30,7 +30,7 @@ def read_lines(path: Path) -> Iterator[str]:
             for line in lines:
                 yield line.removesuffix("\n")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8; convert it, for instance with iconv") from error
 

@@ -32,7 +32,9 @@ def register_reader(name: str, reader: ReaderType) -> None:
         ValueError: there is one of that name, or the name cannot stand before a path.
     """
     if name in READERS or not name.isidentifier():
-        raise ValueError(f"a format named '{name}': take a name that no format has, of letters and digits")
+        raise ValueError(
+            f"a format named '{name}': take a name that no format has, of letters, _ and digits (not first)"
+        )
     READERS[name] = reader
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import parse_json
+from fairseq_vhm.text.invisible import shows_nothing
 from fairseq_vhm.text.segment import language_of
 from preprocess.readers.base import Request
 from preprocess.records import Level, Pair, Problem, origin
-from preprocess.text import BadText, clean, decode, numbered_lines, shows
+from preprocess.text import BadText, clean, decode, numbered_lines
 
 _DEFAULT_KEYS = "source,target"
 _LINE_BREAKS = re.compile(r"[\r\n]+")
@@ -89,6 +90,6 @@ def text_value(record: dict, key: str, line_breaks: re.Pattern = _LINE_BREAKS) -
     except UnicodeEncodeError as error:
         raise BadText("broken UTF-8", f"lone surrogate in '{key}'") from error
     text = clean(line_breaks.sub(" ", value))
-    if not shows(text):
+    if shows_nothing(text):
         raise BadText("empty text", f"'{key}'")
     return text

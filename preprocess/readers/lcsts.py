@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.text.invisible import shows_nothing
 from preprocess.readers.base import Request
 from preprocess.readers.blocks import Block, read_blocks
 from preprocess.records import Level, Pair, Problem
-from preprocess.text import shows
 
 TEXT_TAG, SUMMARY_TAG, LABEL_TAG = "short_text", "summary", "human_label"
 PARTS = {"train": "PART_I.txt", "valid": "PART_II.txt", "test": "PART_III.txt"}
@@ -62,6 +62,6 @@ def pair_of(
     for text, name in ((source, source_name), (target, target_name)):
         if text is None:
             return Problem("missing element", block.where, f"no <{name}>")
-        if not shows(text):
+        if shows_nothing(text):
             return Problem("empty text", block.where, f"<{name}>")
     return Pair(source or "", target or "", block.where)

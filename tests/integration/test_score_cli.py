@@ -1,6 +1,7 @@
 """``vhm score`` as a user runs it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,15 @@ def test_bad_input_is_one_line_and_exit_status_1(run, files, changes, complaint)
     arguments = [part for option in options.items() for part in option]
     line = error_line(run("vhm", "score", *arguments, fails=True))
     assert line.startswith("vhm: error: ") and complaint in line
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_a_full_disk_leaves_the_scores_on_the_screen_and_says_what_to_do(run, files):
+    texts = ("--hyp", files / "hyp", "--ref", files / "ref", "--lang", "en", "--metrics", "length")
+    process = run("vhm", "score", *texts, "--json", "/dev/full", fails=True)
+    said = "/dev/full: cannot be written: No space left on device; make room and repeat the command"
+    assert process.returncode == 1 and process.stderr.splitlines() == [f"vhm: error: {said}"]
+    assert process.stdout == run("vhm", "score", *texts).stdout
 
 
 def test_scoring_loads_neither_torch_nor_fairseq(run, files):

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 import typer
+from reports import write_checkpoint
 
 from fairseq_vhm import cli
 from fairseq_vhm.cli.commands import Command
@@ -187,6 +189,38 @@ def test_json_on_stdout_is_all_of_stdout_and_equals_the_file(run_vhm, scored, tm
         json.loads(table)
 
 
+WRITERS = {
+    "human-eval sheet": "--hyp one --hyp two --lang en --ref ref --samples 1 --out made",
+    "report": "runs --out made",
+    "card": "runs/vhm/checkpoint_best.pt --out made",
+    "prepare lexicon": "made --source one --target two --alignments links",
+}
+"""Commands whose result is files."""
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_quiet_leaves_nothing_to_say_of_files_that_are_written(run_vhm, scored, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_checkpoint(tmp_path / "runs" / "vhm")
+    (tmp_path / "links").write_text("0-0 1-1\n0-0\n")
+    words = (*name.split(), *WRITERS[name].split())
+    made = tmp_path / "made"
+    status, out, _ = run_vhm(*words)
+    assert (status, made.exists()) == (0, True) and "made" in out
+    shutil.rmtree(made) if made.is_dir() else made.unlink()
+    status, out, err = run_vhm(*words, "--quiet")
+    assert (status, out, made.exists()) == (0, "", True)
+    assert all(line.startswith("vhm: warning: ") for line in err.splitlines())
+
+
+@pytest.mark.parametrize("command", ["score", "compare"])
+def test_quiet_prints_a_result_only_where_no_file_has_it(run_vhm, scored, tmp_path, command):
+    assert run_vhm(*scored[command], "-q")[:2] == run_vhm(*scored[command])[:2]
+    path = tmp_path / "out.json"
+    assert run_vhm(*scored[command], "-q", "--json", path)[:2] == (0, "")
+    assert json.loads(path.read_text()) == json.loads(run_vhm(*scored[command], "-q", "--json")[1])
+
+
 def test_json_takes_the_next_word_only_if_it_is_a_file_of_json():
     card = COMMANDS["vhm card"]
     assert str(card.make_context("card", ["--json", "model.pt"]).params["json"]) == "-"
@@ -208,6 +242,27 @@ def test_a_json_file_in_no_folder_is_refused_before_the_work(run_vhm):
 def test_a_users_mistake_is_exit_status_1_and_one_line(run_vhm):
     status, out, err = run_vhm("score", "--hyp", "absent", "--ref", "absent", "--lang", "en")
     assert (status, out, err.count("\n")) == (1, "", 1) and err.startswith("vhm: error: absent: ")
+
+
+@pytest.mark.parametrize(
+    "words", ["report {} --out made", "compare --hyp {} --ref ref --lang en", "convert {} --to-hf --out made"]
+)
+def test_what_the_system_refuses_is_one_line_wherever_it_is_met(run_vhm, words):
+    """Also of names that are too long, which Python asks the system for before a command reads them."""
+    name = "x" * 300
+    status, out, err = run_vhm(*words.format(name).split())
+    assert (status, out) == (1, "") and err.startswith(f"vhm: error: {name}: File name too long; ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["--user-dir loop doctor", "align loop --labse x --out made", "report loop --out made"]
+)
+def test_a_link_to_itself_is_no_folder(run_vhm, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    status, out, err = run_vhm(*words.split())
+    assert (status, out, err.count("\n")) == (1, "", 1) and err.startswith("vhm: error: ")
 
 
 # ---- progress ----------------------------------------------------------------------------------

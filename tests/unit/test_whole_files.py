@@ -1,9 +1,12 @@
 """Files are there whole or not at all, whatever ends the writing; the mean of checkpoints among them."""
 
+import errno
 import json
 import math
 import os
 import resource
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,10 +61,71 @@ def test_a_place_where_no_file_can_be_is_refused_in_one_line(tmp_path, name, rea
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_others_may_read_what_is_written(tmp_path):
-    write_text(tmp_path / "a", "ü")
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "make room and repeat the command"),
+        (errno.EDQUOT, "make room and repeat the command"),
+        (errno.EROFS, "choose another folder"),
+        (errno.ENAMETOOLONG, "choose another name"),
+    ],
+)
+def test_what_the_system_refuses_is_said_with_its_remedy(tmp_path, number, remedy):
+    reason = os.strerror(number)
+    with (
+        pytest.raises(UserError, match=f"^{tmp_path}/a: cannot be written: {reason}; {remedy}$"),
+        written_whole(tmp_path / "a"),
+    ):
+        raise OSError(number, reason)
+
+
+@contextmanager
+def umask(mask: int):
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("mask", [0o002, 0o022, 0o077])
+def test_a_new_file_has_the_mode_that_open_gives_it(tmp_path, mask):
+    with umask(mask):
+        write_text(tmp_path / "a", "ü")
+        (tmp_path / "b").write_text("ü")
+    assert mode_of(tmp_path / "a") == mode_of(tmp_path / "b") == 0o666 & ~mask
     assert (tmp_path / "a").read_bytes() == "ü".encode()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
+def test_a_file_that_is_replaced_keeps_its_mode_and_is_no_more_open_meanwhile(tmp_path, mode):
+    write_text(tmp_path / "a", "before")
+    (tmp_path / "a").chmod(mode)
+    with umask(0o022), written_whole(tmp_path / "a") as part:
+        part.write_text("after")
+        assert not mode_of(part) & ~0o200 & ~mode
+    assert mode_of(tmp_path / "a") == mode and (tmp_path / "a").read_text() == "after"
+
+
+def test_a_link_goes_on_pointing_where_it_did(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "a.json").symlink_to("disk/b.json")
+    for text in ("first", "second"):  # the place that it points to is empty at first
+        write_text(tmp_path / "a.json", text)
+        assert (tmp_path / "a.json").is_symlink() and content(tmp_path / "disk") == {"b.json": text}
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    """As ``--json >(jq .)`` gives one."""
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit((tmp_path / "pipe").read_bytes)
+        write_bytes(tmp_path / "pipe", b"through")
+    assert read.result() == b"through" and (tmp_path / "pipe").is_fifo()
 
 
 def test_the_name_of_any_file_survives_json(tmp_path):

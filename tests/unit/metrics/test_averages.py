@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairseq_vhm.metrics.averages import flat_pairs, is_empty, mean_score, over_references, references_field
+from fairseq_vhm.metrics.averages import flat_pairs, mean_score, over_references, references_field
 
 REFERENCES = [["a"], ["b", "c"], ["d", "e", "f"]]
 SCORES = np.array([[0.5, 1], [0.2, 2], [0.4, 3], [0.9, 4], [0.1, 5], [0.8, 6]])
@@ -54,11 +54,6 @@ def test_a_mean_over_some_outputs_keeps_a_figure_for_each():
     assert score.value == 50 and score.per_segment == [100, 0, 0, 0] and score.parts["seen"] == 2
     nothing = mean_score("m", np.zeros(2), "s", counted=np.zeros(2, bool))
     assert nothing.parts == {"value": 0, "low": 0, "high": 0} and nothing.value == 0
-
-
-@pytest.mark.parametrize(("text", "empty"), [("", 1), (" \n\t", 1), ("\u200b\ufeff", 1), (".", 0), ("法", 0)])
-def test_a_text_is_empty_where_it_shows_nothing(text, empty):
-    assert is_empty(text) == empty
 
 
 def test_signatures_say_how_many_references_there_are_and_how_they_are_combined():

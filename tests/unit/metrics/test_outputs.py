@@ -5,7 +5,8 @@ import json
 import pytest
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.metrics.outputs import join_pieces, named_files, read_pairs, read_sources, read_systems
+from fairseq_vhm.metrics.outputs import named_files, read_pairs, read_sources, read_systems
+from fairseq_vhm.metrics.pieces import join_pieces
 
 # The form of fairseq-generate 0.12 (fairseq_cli/generate.py), batches out of order.
 LOG = """2026-01-01 | INFO | fairseq_cli.generate | loading model

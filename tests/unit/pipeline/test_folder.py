@@ -62,6 +62,14 @@ def test_a_mistake_leaves_no_new_folder_behind(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_disk_that_becomes_full_leaves_the_chunks_that_are_finished(tmp_path):
+    run = RunFolder(tmp_path / "out")
+    with pytest.raises(UserError, match="^no room$"), run.locked():
+        run.save_chunk("translate", 0, [Document("a", ("a",))], Counter())
+        raise UserError("no room")
+    assert run.load_chunk("translate", 0)[0] == [Document("a", ("a",))]
+
+
 def test_a_folder_at_work_is_refused_and_not_touched(folder):
     with folder.locked(), pytest.raises(UserError, match="another run is at work there"), folder.locked():
         pass
@@ -70,7 +78,8 @@ def test_a_folder_at_work_is_refused_and_not_touched(folder):
 
 def test_a_file_and_a_place_that_cannot_be_made_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    for out, said in (("file", "was not made by `vhm pipeline`"), ("file/out", "cannot be written to")):
+    cannot = "cannot be written: Not a directory; choose another folder"
+    for out, said in (("file", "was not made by `vhm pipeline`"), ("file/out", cannot)):
         with pytest.raises(UserError, match=said), RunFolder(tmp_path / out).locked():
             pass
 

@@ -1,6 +1,7 @@
 """Every format is read as its description says, and everything wrong has its file and line."""
 
 import json
+import re
 
 import pytest
 
@@ -397,9 +398,15 @@ def test_jsonl_wants_two_keys(keys):
         open_spec(f"jsonl:x#{keys}", Request("cls", "en", "zh"))
 
 
-@pytest.mark.parametrize("name", ["lines", "two words", "a:b"])
+@pytest.mark.parametrize("name", ["lines", "two words", "a:b", "2nd", "a-b", ""])
 def test_a_format_whose_name_is_taken_or_cannot_stand_before_a_path_is_no_format(name):
     before = dict(READERS)
-    with pytest.raises(ValueError, match=f"a format named '{name}'"):
+    told = f"a format named '{name}': take a name that no format has, of letters, _ and digits (not first)"
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
         register_reader(name, READERS["lines"])
     assert before == READERS
+
+
+def test_a_formats_name_may_be_what_the_refusal_says():
+    register_reader("_my_2nd", READERS["lines"])
+    assert READERS.pop("_my_2nd") is READERS["lines"]

@@ -1,12 +1,20 @@
 """What figures are named, what they show, and which of them there are."""
 
+import html
+import json
+import os
+import re
+
 import pytest
 from reports import write_scores
 
 from fairseq_vhm.errors import UserError
-from fairseq_vhm.report.build import Options, build
-from fairseq_vhm.report.figures import canvas, legend, shown_in_legend, thin
+from fairseq_vhm.report.build import Options, build, write
+from fairseq_vhm.report.figures import canvas, in_legend, legend, thin
 from fairseq_vhm.report.pairs import bars_by_pivot
+
+DRAWN = re.compile(r"<!-- (.*?) -->")
+"""Texts, as matplotlib notes them beside their outlines."""
 
 
 def test_a_long_curve_is_thinned_evenly_and_keeps_both_ends():
@@ -25,9 +33,32 @@ def test_the_legend_has_every_system_once_also_one_that_begins_with_a_line():
     with canvas(2, columns=2) as (figure, axes):
         for ax in axes:
             for name in reversed(names):
-                ax.plot([1, 2], [1, 2], label=shown_in_legend(name))
+                ax.plot([1, 2], [1, 2], label=in_legend(name))
         legend(figure, axes, names)
         assert [text.get_text().strip() for text in figure.legends[0].get_texts()] == names
+
+
+@pytest.mark.parametrize("name", [r"$\mathematics$", "5$ and 6$", "a_b^c", r"\$x", r"\\$_$"])
+def test_names_of_systems_and_languages_are_shown_as_they_are(tmp_path, name):
+    """Between two dollars matplotlib reads mathematics, and fails where it is none."""
+    for system, score in ((name, 5), (f"{name}2", 7)):
+        path = write_scores(tmp_path / system / "scores.one.pair-each.json", rouge2=score)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"source": "$en$", "target": r"$\fr$"}))
+    report = build(tmp_path, Options(), lambda pairs, what: pairs)
+    assert len(report.figures) == 4
+    for figure in report.figures:
+        drawn = [html.unescape(text) for text in DRAWN.findall(figure.svg.decode())]
+        assert any("$en$" in text for text in drawn) and any(r"$\fr$" in text for text in drawn)
+        assert any(text.removesuffix("2") == name for text in drawn)
+
+
+def test_a_name_of_any_bytes_is_reported_in_files_of_utf_8(tmp_path):
+    name = os.fsdecode(b"r\xfcn")
+    write_scores(tmp_path / "runs" / name / "scores.en-fr.json", rouge2=5)
+    files = write(build(tmp_path / "runs", Options(), lambda pairs, what: pairs), tmp_path / "out")
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files if path.suffix != ".png"}
+    assert json.loads(texts["report.json"])["runs"][0]["run"] == name
+    assert all(r"r\udcfcn" in texts[one] for one in ("index.html", "report.md", "report.tex"))
 
 
 def test_no_figure_takes_the_file_of_another(tmp_path):

@@ -1,6 +1,9 @@
 """Which folders are runs, what they hold and what they lack; where they were tested."""
 
 import os
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from reports import (
@@ -301,3 +304,111 @@ def test_sources_and_references_unequal_in_number_are_refused(tmp_path):
     given = Given(tmp_path / "src", (tmp_path / "ref",), "en")
     with pytest.raises(UserError, match="src has 2 lines, .*ref has 1"):
         test_sets(find_runs(tmp_path, NONE), given, tmp_path)
+
+
+# ---- what cannot be read -------------------------------------------------------------------------
+
+UNREADABLE = Path("/proc/self/mem")
+"""A file that opens and gives an error when it is read, to root too."""
+NAMED = ("checkpoint_best.pt", "scores.json", "scores.en-fr.json", "test.hyp")
+
+without_proc = pytest.mark.skipif(not UNREADABLE.exists(), reason="only Linux has it")
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def put(kind: str, path: Path) -> None:
+    """Something else than a file that can be read."""
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "link to nothing":
+            path.symlink_to("gone")
+        case "link to itself":
+            path.symlink_to(path.name)
+        case "link to a name too long":
+            path.symlink_to("x" * 300)
+        case "pipe":
+            os.mkfifo(path)
+
+
+KINDS = ("folder", "link to nothing", "link to itself", "link to a name too long", "pipe")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_under_a_files_name_is_named_and_nothing_waits_for_it(tmp_path, kind):
+    write_log(make(tmp_path / "vhm"))
+    for name in (*NAMED, "scores.pairs.json", "notes.log"):
+        put(kind, tmp_path / "vhm" / name)
+    (run,) = find_runs(tmp_path, NONE)
+    for name in NAMED:
+        assert f"{name} is no file, nor a link to one, and left out" in run.missing
+    assert run.log.updates == 400 and not (run.checkpoint or run.outputs or run.scores or run.pairs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_that_are_no_file_are_refused(tmp_path, kind):
+    put(kind, tmp_path / "report.toml")
+    with pytest.raises(UserError, match=f"^{tmp_path}/report.toml: is no file, nor a link to one; write"):
+        read_overrides(tmp_path / "report.toml")
+
+
+@without_proc
+def test_what_the_system_does_not_let_be_read_is_named(tmp_path):
+    write_log(make(tmp_path / "vhm"))
+    for name in (*NAMED, "more.log", "scores.pairs.json"):
+        (tmp_path / "vhm" / name).symlink_to(UNREADABLE)
+    (run,) = find_runs(tmp_path, NONE)
+    for name in ("checkpoint_best.pt", "scores.json", "scores.en-fr.json", "more.log"):
+        assert any(name in line for line in run.missing), name
+    assert run.log.updates == 400
+    (tmp_path / "report.toml").symlink_to(UNREADABLE)
+    with pytest.raises(UserError, match=r"report.toml: cannot be read: .*; give another file"):
+        read_overrides(tmp_path / "report.toml")
+
+
+@contextmanager
+def as_nobody():
+    """Without root's right to read everything."""
+    before = os.geteuid()
+    os.seteuid(65534 if before == 0 else before)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_what_the_user_has_no_right_to_read_is_named_and_the_rest_is_reported():
+    with TemporaryDirectory() as folder:  # pytest's own is for its user alone
+        runs = Path(folder)
+        runs.chmod(0o755)
+        for name in ("closed", "secret", "vhm"):
+            write_log(make(runs / name))
+        (runs / "secret" / "train.log").chmod(0)
+        (runs / "closed").chmod(0)
+        with as_nobody():
+            closed, secret, vhm = find_runs(runs, NONE)
+        (runs / "closed").chmod(0o755)
+    refused = "cannot be read: Permission denied; give another file"
+    assert f"{runs}/closed: {refused}" in closed.missing
+    assert f"{runs}/secret/train.log: {refused}" in secret.missing
+    assert vhm.log.updates == 400
+
+
+def test_a_log_of_other_bytes_than_utf_8_is_read_where_it_is_a_log(tmp_path):
+    path = write_log(make(tmp_path / "vhm"))
+    path.write_bytes(b"\xff\xfe\n" + path.read_bytes() + b"\xe4\n")
+    (run,) = find_runs(tmp_path, NONE)
+    assert run.log.updates == 400
+
+
+@pytest.mark.parametrize("data", ["x" * 300, "a\0b", "loop"])
+def test_data_that_no_path_can_lead_to_is_not_there(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    write_checkpoint(tmp_path / "runs" / "vhm", data=data)
+    (run,) = find_runs(tmp_path / "runs", NONE)
+    assert find_place(run, Given(), tmp_path / "runs").references == ()
