@@ -1,20 +1,25 @@
-"""``fairseq-preprocess`` for one task, and what it wrote held against what it was given.
+"""``fairseq-preprocess``, and what it wrote held against what it was given.
 
 ``fairseq-preprocess`` exits 0 on sides of unequal length and on lines that it split in two, so the
 numbers of examples and symbols are read back from its index files.
 """
 
+import json
 import os
 import struct
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from fairseq_vhm.data.corpus_layout import HEADER, ID_TYPES, MAGIC
 from fairseq_vhm.errors import UserError
+from preprocess import fairseq_preprocess
 
 _BYTES_OF_TEXT = 12  # in the index: its size and its place
 _UNK = 3
@@ -31,40 +36,74 @@ class Binary:
     unknown: int
 
 
-def binarize(
-    prefix: Path,
-    splits: list[str],
-    suffixes: tuple[str, str],
-    dictionary: Path,
-    out: Path,
-    workers: int,
-    keep_open: tuple[int, ...] = (),
-) -> None:
-    """Run ``fairseq-preprocess`` on ``PREFIX.SPLIT.LANG`` into ``out``.
+class Binarizer:
+    """``fairseq-preprocess`` for one task after the other, in one process as long as the ``with`` block.
+
+    It is begun with the first task: to import fairseq takes longer than to binarize a small corpus.
 
     Args:
-        keep_open: descriptors that it inherits.
-
-    Raises:
-        UserError: it failed; the message ends with its last line.
+        workers: of ``fairseq-preprocess``.
+        keep_open: descriptors that the process inherits.
     """
-    source, target = suffixes
-    options = {
-        "--source-lang": source,
-        "--target-lang": target,
-        "--srcdict": dictionary,
-        "--tgtdict": dictionary,
-        "--destdir": out,
-        "--workers": workers,
-        **{f"--{split}pref": f"{prefix}.{split}" for split in splits},
-    }
-    command = [sys.executable, "-m", "fairseq_cli.preprocess"]
-    command += [str(word) for option in options.items() for word in option]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=keep_open)
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no output"]
-        raise UserError(f"fairseq-preprocess failed on {prefix}.*: {last[0]}")
-    (out / _LOG).unlink(missing_ok=True)
+
+    def __init__(self, workers: int, keep_open: tuple[int, ...] = ()) -> None:
+        self._workers, self._keep_open = workers, keep_open
+        self._process: subprocess.Popen | None = None
+
+    def __enter__(self) -> Self:
+        self._output = tempfile.TemporaryFile()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._output.close()
+        if self._process is not None:
+            if kind is not None:
+                self._process.kill()
+            self._process.communicate()
+
+    def binarize(
+        self, prefix: Path, splits: list[str], suffixes: tuple[str, str], dictionary: Path, out: Path
+    ) -> None:
+        """Run ``fairseq-preprocess`` on ``PREFIX.SPLIT.LANG`` into ``out``.
+
+        Raises:
+            UserError: it failed; the message ends with its last line.
+        """
+        source, target = suffixes
+        options = {
+            "--source-lang": source,
+            "--target-lang": target,
+            "--srcdict": dictionary,
+            "--tgtdict": dictionary,
+            "--destdir": out,
+            "--workers": self._workers,
+            **{f"--{split}pref": f"{prefix}.{split}" for split in splits},
+        }
+        if not self._is_done([str(word) for option in options.items() for word in option]):
+            self._output.seek(0)
+            last = self._output.read().decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
+            raise UserError(f"fairseq-preprocess failed on {prefix}.*: {last[0]}")
+        (out / _LOG).unlink(missing_ok=True)
+
+    def _is_done(self, arguments: list[str]) -> bool:
+        """Whether the process carried out a command; else it has ended."""
+        self._process = self._process or self._start()
+        requests, replies = self._process.stdin, self._process.stdout
+        assert requests is not None and replies is not None
+        with suppress(BrokenPipeError):
+            requests.write(json.dumps(arguments).encode() + b"\n")
+        return replies.readline() == fairseq_preprocess.DONE
+
+    def _start(self) -> subprocess.Popen:
+        # -u: what it prints stands in order; -P: modules of this folder hide none of fairseq's
+        return subprocess.Popen(
+            [sys.executable, "-uP", fairseq_preprocess.__file__],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._output,
+            pass_fds=self._keep_open,
+        )
 
 
 def open_binary(prefix: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.segment import Segmenter, SubwordSegmenter, WordSegmenter
 from fairseq_vhm.text.subword import MODEL_NAME, train_model
 from preprocess import dictionary
-from preprocess.binarize import binarize, read_binary
+from preprocess.binarize import Binarizer, read_binary
 from preprocess.encoding import Encoder, encoder
 from preprocess.parts import Side, TextPart
 from preprocess.settings import TrioSettings
@@ -53,10 +53,12 @@ class Builder:
         self.work.stage("segmenter", self._make_segmenter)
         seen = self._encode()
         symbols = self.work.stage("dictionary", self._make_dictionary)
-        for task in dict.fromkeys(part.task for part in self.parts):
-            unknown = self.work.stage(f"binarize {task}", partial(self._binarize, task, seen))
-            for name in unknown:
-                seen[name] |= unknown[name]
+        with Binarizer(self.workers, keep_open=(self.work.lock,)) as binarizer:
+            for task in dict.fromkeys(part.task for part in self.parts):
+                work = partial(self._binarize, binarizer, task, seen)
+                unknown = self.work.stage(f"binarize {task}", work)
+                for name in unknown:
+                    seen[name] |= unknown[name]
         segmentation = self._segmenter().settings()
         return {"segmentation": segmentation, "dictionary": symbols, "sides": seen}
 
@@ -141,19 +143,17 @@ class Builder:
             return dictionary.rank_listed(counts, segmenter.vocabulary())
         return dictionary.most_frequent(counts, self.settings.vocab_size)
 
-    def _binarize(self, task: str, seen: dict[str, dict]) -> dict:
+    def _binarize(self, binarizer: Binarizer, task: str, seen: dict[str, dict]) -> dict:
         """Binarize a task and count the unknown symbols of each side."""
         out = self.work.path(task)
         shutil.rmtree(out, ignore_errors=True)
         parts = [part for part in self.parts if part.task == task]
-        binarize(
+        binarizer.binarize(
             self.work.path(SEGMENTED, task),
             [part.split for part in parts],
             parts[0].suffixes,
             self.work.path(DICTIONARY_NAME),
             out,
-            self.workers,
-            keep_open=(self.work.lock,),
         )
         return {
             side.name: self._count_unknown(out, side, seen[side.name])

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-# One thread a process, as xdist has a process a core: small products by several threads that wait for
-# each other's cores took eight times as long.  Read when torch is loaded; processes begun here inherit it.
+# Before torch is loaded, and inherited by the processes that tests start.  One thread each, as xdist has a
+# process a core: threads that wait for each other's cores took eight times as long over small products.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Hundreds of processes would else compile the plugin anew where the environment keeps Python from it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import fairseq_vhm  # noqa: E402, F401  (registers everything)
 
-sys.path.insert(0, str(Path(__file__).parent))
-REPOSITORY = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
+sys.path[:0] = [str(TESTS), str(TESTS / "integration")]
+REPOSITORY = TESTS.parent
 
 SIZES = {
     "cls": {"train": 60, "valid": 12, "test": 13},
@@ -56,3 +59,13 @@ def run():
         return process
 
     return run_command
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory):
+    """Like ``run``, without the seconds that each import of fairseq takes; see ``integration/server.py``."""
+    from server import ForkServer
+
+    server = ForkServer(tmp_path_factory.mktemp("commands"))
+    yield server
+    server.close()

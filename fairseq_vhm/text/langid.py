@@ -192,7 +192,13 @@ class Py3LangidIdentifier:
             from py3langid.langid import MODEL_FILE, LanguageIdentifier
         except ImportError as error:
             raise UserError("offtarget needs the package py3langid >= 0.4: pip install py3langid") from error
-        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        return _unpacked(LanguageIdentifier, MODEL_FILE)
+
+
+@cache
+def _unpacked(library: Any, model: str) -> Any:
+    """py3langid with its model, whose unpacking takes a third of a second: once a process."""
+    return library.from_model_file(model, norm_probs=True)
 
 
 class RememberingIdentifier:

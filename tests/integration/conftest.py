@@ -1,22 +1,9 @@
-"""Fixtures of the tests that run fairseq's commands: ``forked`` and trained checkpoints to share."""
+"""Checkpoints that the tests of fairseq's commands share."""
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from commands import training  # noqa: E402  (found by the line above)
-from server import ForkServer  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def forked(tmp_path_factory):
-    """Like ``run``, without the seconds that each import of fairseq takes; see ``server.py``."""
-    server = ForkServer(tmp_path_factory.mktemp("commands"))
-    yield server
-    server.close()
+from commands import training
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from rich.progress import Progress as Bars
 from fairseq_vhm.data.corpus_writer import StoreWriter
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.subword import train_model
-from preprocess.binarize import binarize
+from preprocess.binarize import Binarizer
 from preprocess.build import Builder
 from preprocess.crosssum.prepare import prepare_crosssum
 from preprocess.crosssum.settings import CrossSumSettings
@@ -196,8 +196,9 @@ def test_the_last_line_of_a_failing_fairseq_preprocess_is_the_error(tmp_path, mo
     (tmp_path / "fairseq_cli" / "preprocess.py").write_text(program)
     (tmp_path / "fairseq_cli" / "__init__.py").touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(UserError, match=r"failed on cls\.\*: FileNotFoundError: dict.txt$"):
-        binarize(Path("cls"), ["train"], ("en", "zh"), Path("dict.txt"), tmp_path, 1)
+    failed = pytest.raises(UserError, match=r"failed on cls\.\*: FileNotFoundError: dict.txt$")
+    with failed, Binarizer(1) as binarizer:
+        binarizer.binarize(Path("cls"), ["train"], ("en", "zh"), Path("dict.txt"), tmp_path)
 
 
 def test_without_training_text_a_dictionary_counts_nothing(tmp_path):
