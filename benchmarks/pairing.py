@@ -25,7 +25,7 @@ import torch
 
 from fairseq_vhm.errors import UserError
 
-PACKAGES = ("torch", "fairseq-fixed", "numpy")
+PACKAGES = ("fairseq-fixed", "numpy")
 ROOT = Path(__file__).parent.parent
 
 Clock = Callable[[], float]
@@ -223,7 +223,8 @@ def command(script: str) -> str:
 
 def versions() -> dict[str, str]:
     """Of Python, of the packages that do the work, and of this project (its commit, where git knows it)."""
-    found = {"python": platform.python_version()}
+    # of torch its own word, which names the build: +cpu, +cu130
+    found = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for package in PACKAGES:
         try:
             found[package] = version(package)
