@@ -41,9 +41,10 @@ def apply() -> None:
 
 def _mend_training(program: ModuleType) -> None:
     """What is to be mended in ``fairseq_cli.train``, where that is the command that runs."""
-    from fairseq_vhm.compat import best_metric, fallback, finished, patience, preemption, ranks
+    from fairseq_vhm.compat import best_metric, fallback, finished, patience, preemption, ranks, resuming
 
     best_metric.choose_by_the_first(program)
+    resuming.say_what_differs()
     fallback.fall_back()
     finished.stay_finished(program)
     patience.keep_the_count(program)

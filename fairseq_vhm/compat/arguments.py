@@ -3,12 +3,16 @@
 Delete each check when ``fairseq-train`` makes it itself.
 """
 
+import logging
 import os
 from argparse import Namespace
 
 from fairseq_vhm.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 LAST = "checkpoint_last.pt"  # fairseq's default, looked for in --save-dir and allowed to be missing
+RESETS = ("reset_optimizer", "reset_lr_scheduler", "reset_meters", "reset_dataloader")
 GENERATED = {"rouge1": "eval_rouge", "rouge2": "eval_rouge", "rougeL": "eval_rouge", "bleu": "eval_bleu"}
 
 
@@ -18,9 +22,6 @@ def refuse_what_would_go_wrong_later(args: Namespace) -> None:
     Raises:
         UserError: names the flag and the remedy.
     """
-    restore = getattr(args, "restore_file", LAST)
-    if restore != LAST and not os.path.exists(restore):
-        raise UserError(f"--restore-file {restore}: missing; fairseq would silently train from scratch")
     _refuse_a_missing_start(args)
     if getattr(args, "write_checkpoints_asynchronously", False):
         raise UserError(
@@ -36,8 +37,33 @@ def refuse_what_would_go_wrong_later(args: Namespace) -> None:
 
 
 def _refuse_a_missing_start(args: Namespace) -> None:
-    """``--finetune-from-model``, which is read unless the run goes on from its own last checkpoint."""
-    start = getattr(args, "finetune_from_model", None)
-    last = os.path.join(getattr(args, "save_dir", ""), LAST)
-    if start and not os.path.exists(start) and not os.path.exists(last):
-        raise UserError(f"--finetune-from-model {start}: missing; name the checkpoint to start from")
+    """The file that the run begins with; the last two flags count only where no last checkpoint is."""
+    restore, last = getattr(args, "restore_file", LAST), os.path.join(getattr(args, "save_dir", ""), LAST)
+    if getattr(args, "finetune_from_model", None):
+        _refuse_beside_finetuning(args, restore)
+    if restore != LAST:
+        if not os.path.exists(restore):
+            raise UserError(f"--restore-file {restore}: missing; fairseq would silently train from scratch")
+        if os.path.exists(last) and not os.path.samefile(restore, last):
+            logger.warning(
+                f"--restore-file {restore}: begins there again, and will replace {last}; to go on from that, "
+                "give --continue-once in place of --restore-file"
+            )
+    elif not os.path.exists(last):
+        for flag in ("continue_once", "finetune_from_model"):
+            start = getattr(args, flag, None)
+            if start and not os.path.exists(start):
+                name = f"--{flag.replace('_', '-')}"
+                raise UserError(f"{name} {start}: missing; name the checkpoint to start from")
+
+
+def _refuse_beside_finetuning(args: Namespace, restore: str) -> None:
+    """What fairseq refuses too, but in a stack trace and after the data are loaded."""
+    given = [f"--{name.replace('_', '-')}" for name in RESETS if getattr(args, name, False)]
+    if restore != LAST:
+        given.append("--restore-file")
+    if given:
+        raise UserError(
+            "--finetune-from-model begins with the parameters of a model and nothing else: "
+            f"drop {', '.join(given)}"
+        )

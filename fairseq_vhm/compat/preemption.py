@@ -18,6 +18,7 @@ import torch.distributed as dist
 from fairseq import checkpoint_utils
 from torch.distributed.distributed_c10d import _get_default_store
 
+from fairseq_vhm.compat.arguments import LAST, RESETS
 from fairseq_vhm.compat.loading import wait_for_loading
 
 STATUS = 75
@@ -88,8 +89,16 @@ class Preemption:
         kept = "nothing saved (--no-save)" if cfg.no_save else "checkpoint_last.pt saved"
         number = self.asked()
         cause = signal.Signals(number).name if number else "a signal to another rank"
-        logger.warning(f"stopped by {cause} after update {update}: {kept}; repeat the command to go on")
+        logger.warning(f"stopped by {cause} after update {update}: {kept}; {_how_to_go_on(cfg)}")
         sys.exit(STATUS)
+
+
+def _how_to_go_on(cfg: Any) -> str:
+    """What to do next; flags that would take another checkpoint, or less than this one holds, are named."""
+    resets = [f"--{name.replace('_', '-')}" for name in RESETS if getattr(cfg, name)]
+    named = [] if cfg.restore_file == LAST else ["--restore-file"]
+    without = f" without {', '.join(named + resets)}" if named or resets else ""
+    return f"repeat the command{without} to go on"
 
 
 def agreed(store: dist.Store, update: int, asked: bool) -> bool:

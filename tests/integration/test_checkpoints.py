@@ -113,6 +113,47 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_last_one(toy_data
     assert [line["num_updates"] for line in logged(process, "train_inner")] == [33]
 
 
+OTHER_FLAGS = {
+    "a model's width": ("--latent-dim", 12),
+    "a model without latents": ("--latents", "none", "--criterion", "label_smoothed_cross_entropy"),
+    "optimizer": ("--optimizer", "sgd"),
+    "precision": ("--bf16",),
+    "schedule": ("--lr-scheduler", "reduce_lr_on_plateau"),
+    "averaged parameters": ("--store-ema",),
+}
+
+
+@pytest.mark.parametrize("flags", OTHER_FLAGS.values(), ids=OTHER_FLAGS)
+def test_a_run_is_not_gone_on_with_by_other_flags_and_these_are_named(
+    toy_data, forked, trained, tmp_path, flags
+):
+    shutil.copy(trained / "checkpoint_last.pt", tmp_path)
+    process = forked("fairseq-train", *training(toy_data, tmp_path, *flags, updates=33), fails=True)
+    message = error_of(process)
+    assert "checkpoint_last.pt: of another " in message
+    assert f"{flags[0]} {flags[1] if flags[1:] else True}, was " in message
+
+
+def test_a_damaged_last_checkpoint_does_not_hide_which_flags_differ(toy_data, forked, trained, tmp_path):
+    (before,) = trained.glob("checkpoint_*_32.pt")
+    shutil.copy(before, tmp_path)
+    (tmp_path / "checkpoint_last.pt").write_bytes((trained / "checkpoint_last.pt").read_bytes()[:-100])
+    process = forked("fairseq-train", *training(toy_data, tmp_path, "--optimizer", "sgd"), fails=True)
+    assert f"{before.name}: of another training (--optimizer sgd, was adam)" in error_of(process)
+
+
+@pytest.mark.parametrize("flag", ["--restore-file", "--finetune-from-model"])
+def test_no_other_checkpoint_takes_the_place_of_a_damaged_one_that_was_named(
+    toy_data, forked, trained, tmp_path, flag
+):
+    (before,) = trained.glob("checkpoint_*_32.pt")
+    shutil.copy(before, tmp_path)
+    last = tmp_path / "checkpoint_last.pt"
+    last.write_bytes((trained / "checkpoint_last.pt").read_bytes()[:-100])
+    process = forked("fairseq-train", *training(toy_data, tmp_path / "run", flag, last), fails=True)
+    assert error_of(process).startswith(f"{last}: cut short")
+
+
 @pytest.mark.parametrize("loader", ["generate", "average"])
 def test_a_text_in_place_of_a_checkpoint_is_refused_in_one_line(toy_data, forked, tmp_path, loader):
     (tmp_path / "notes.pt").write_text("no checkpoint at all\n")

@@ -91,6 +91,21 @@ def test_a_stopped_run_goes_on_with_the_same_command(toy_data, forked, uninterru
     assert difference(whole, learned(tmp_path / "checkpoint_last.pt")) is None
 
 
+def test_a_stopped_run_that_began_with_a_named_checkpoint_says_how_to_go_on(
+    toy_data, forked, uninterrupted, tmp_path
+):
+    """The same command would begin with that checkpoint again; ``--continue-once`` does so once."""
+    start = uninterrupted("joint") / "checkpoint1.pt"
+    stopped = send_at(
+        9, signal.SIGTERM, forked, arguments(toy_data, tmp_path, "joint", "--restore-file", start)
+    )
+    assert "checkpoint_last.pt saved; repeat the command without --restore-file to go on" in stopped.stdout
+    resumed = forked("fairseq-train", *arguments(toy_data, tmp_path, "joint", "--continue-once", start))
+    assert logged(resumed, "train_inner")[0]["num_updates"] > 9
+    whole = learned(uninterrupted("joint") / "checkpoint_last.pt")
+    assert difference(whole, learned(tmp_path / "checkpoint_last.pt")) is None
+
+
 def updates(folder: Path) -> int:
     """Those that the last checkpoint has had."""
     return read(folder / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"]

@@ -147,15 +147,31 @@ def test_sharded_models_are_refused_with_what_works(flags):
         mend_arguments(argparse.Namespace(**flags))
 
 
+@pytest.mark.parametrize("flag", ["finetune_from_model", "continue_once"])
 @pytest.mark.parametrize(("given", "missing"), [("start.pt", False), ("nowhere.pt", True)])
-def test_a_model_to_start_from_must_be_there_until_the_run_has_a_checkpoint(tmp_path, given, missing):
+def test_what_to_start_from_must_be_there_until_the_run_has_a_checkpoint(tmp_path, flag, given, missing):
     (tmp_path / "start.pt").write_text("")
-    args = argparse.Namespace(finetune_from_model=str(tmp_path / given), save_dir=str(tmp_path))
+    args = argparse.Namespace(**{flag: str(tmp_path / given)}, save_dir=str(tmp_path))
     if missing:
-        with pytest.raises(UserError, match="^--finetune-from-model .*/nowhere.pt: missing"):
+        with pytest.raises(UserError, match=f"^--{flag.replace('_', '-')} .*/nowhere.pt: missing"):
             mend_arguments(args)
         (tmp_path / "checkpoint_last.pt").write_text("")
     mend_arguments(args)
+
+
+@pytest.mark.parametrize("other", [{"reset_meters": True}, {"restore_file": "a.pt"}], ids=str)
+def test_fine_tuning_is_refused_beside_what_it_does_itself(other):
+    flag = f"--{next(iter(other)).replace('_', '-')}"
+    with pytest.raises(UserError, match=f"--finetune-from-model .* drop {flag}$"):
+        mend_arguments(argparse.Namespace(finetune_from_model="start.pt", **other))
+
+
+@pytest.mark.parametrize(("restored", "warned"), [("start.pt", True), ("checkpoint_last.pt", False)])
+def test_beginning_again_beside_a_run_of_ones_own_is_warned_of(tmp_path, caplog, restored, warned):
+    for name in ("start.pt", "checkpoint_last.pt"):
+        (tmp_path / name).write_text("")
+    mend_arguments(argparse.Namespace(restore_file=str(tmp_path / restored), save_dir=str(tmp_path)))
+    assert ("give --continue-once in place of --restore-file" in caplog.text) == warned
 
 
 def test_a_run_that_could_not_be_gone_on_with_is_refused():
@@ -240,8 +256,10 @@ def test_a_last_checkpoint_that_is_out_of_reach_is_no_reason_to_go_back_to_an_ol
     torch.save({"model": {}}, tmp_path / "checkpoint1.pt")
     load = _falling_back(lambda trainer, path: checkpoint_utils.load_checkpoint_to_cpu(path) or "loaded")
     (tmp_path / "checkpoint_last.pt").mkdir()
+    checkpoint = SimpleNamespace(restore_file="checkpoint_last.pt", save_dir=str(tmp_path))
+    trainer = SimpleNamespace(cfg=SimpleNamespace(checkpoint=checkpoint))
     with pytest.raises(UserError, match="checkpoint_last.pt: cannot be read"):
-        load(None, str(tmp_path / "checkpoint_last.pt"))
+        load(trainer, str(tmp_path / "checkpoint_last.pt"))
 
 
 def test_broken_bytes_pass_though_stdin_is_closed(monkeypatch, tmp_path):
