@@ -18,6 +18,7 @@ from fairseq_vhm.data.corpus import Corpus, PairTable, TextStore
 from fairseq_vhm.data.packing import pack, padded_size
 from fairseq_vhm.data.pairs import Batching, cut
 from fairseq_vhm.data.sampling import Direction, DirectionSampler, SampledPlan, Sampling, Streams, Turn
+from fairseq_vhm.names import TASKS
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,12 @@ class Marks:
         """A batch of one task as fairseq's pairs make it, its ``task`` in ``net_input``.
 
         ``starts`` (B) are the tokens with which the decoders of its rows start, where samples name them.
+
+        Raises:
+            ValueError: the samples are of several tasks, and would all be computed as the first one's.
         """
+        if len(tasks := {sample["task"] for sample in samples}) > 1:
+            raise ValueError(f"a mini-batch of {sorted(tasks)}: the model reads one task at a time")
         batch = collate(samples, self.pad, self.eos, self.left_pad_source)
         if batch:
             batch["net_input"]["task"] = samples[0]["task"]
@@ -62,7 +68,21 @@ class Marks:
         return batch
 
 
-class LineExamples(FairseqDataset):
+class OneTaskABatch(FairseqDataset):
+    """Examples of several tasks, of which fairseq's batches by length hold one each."""
+
+    def tasks_of(self, indices: np.ndarray) -> np.ndarray:
+        """The task of each of these examples."""
+        raise NotImplementedError
+
+    def batch_by_size(self, indices: np.ndarray, **limits: Any) -> list[np.ndarray]:
+        """fairseq's mini-batches of each task's examples, one task after the other."""
+        tasks, batches_of = self.tasks_of(indices), super().batch_by_size
+        parts = [indices[tasks == task] for task in TASKS]
+        return [batch for part in parts if len(part) for batch in batches_of(part, **limits)]
+
+
+class LineExamples(OneTaskABatch):
     """Encoded lines of text, each behind the start token of the language that its summary is to be in.
 
     fairseq's interactive hands nothing but source tokens to the decoding; :func:`take_starts` takes the start
@@ -72,20 +92,31 @@ class LineExamples(FairseqDataset):
         lines: token ids, EOS included.
         lengths: of the lines.
         languages: target languages.
+        tasks: what is to be done with each.
         marks: see :class:`Marks`.
     """
 
-    def __init__(self, lines: list[Tensor], lengths: list[int], languages: list[str], marks: Marks):
-        self.lines, self.languages, self.marks = lines, languages, marks
+    def __init__(
+        self,
+        lines: list[Tensor],
+        lengths: list[int],
+        languages: list[str],
+        tasks: list[str],
+        marks: Marks,
+    ):
+        self.lines, self.languages, self.tasks, self.marks = lines, languages, tasks, marks
         self.sizes = np.minimum(np.asarray(lengths) + bool(marks.tags), marks.max_source) + 1
 
     def __len__(self) -> int:
         return len(self.lines)
 
     def __getitem__(self, index: int) -> dict:
-        start = torch.tensor([self.marks.starts[self.languages[index]]])
-        source = self.marks.source(self.lines[index].long(), "cls")
-        return {"id": index, "task": "cls", "source": torch.cat([start, source]), "target": None}
+        task, start = self.tasks[index], torch.tensor([self.marks.starts[self.languages[index]]])
+        source = self.marks.source(self.lines[index].long(), task)
+        return {"id": index, "task": task, "source": torch.cat([start, source]), "target": None}
+
+    def tasks_of(self, indices: np.ndarray) -> np.ndarray:
+        return np.array(self.tasks)[indices]
 
     def num_tokens(self, index: int) -> int:
         return int(self.sizes[index])
@@ -109,7 +140,7 @@ def take_starts(tokens: Tensor, pad: int) -> tuple[Tensor, Tensor]:
     return tokens[:, 1:], starts.squeeze(1)
 
 
-class DirectionPairs(FairseqDataset):
+class DirectionPairs(OneTaskABatch):
     """The examples of one task in many directions; an example's number in its table is its id.
 
     Args:
@@ -150,8 +181,11 @@ class DirectionPairs(FairseqDataset):
 
     def task_of(self, direction: Direction) -> str:
         """The task of a direction's examples: what is sampled holds in-language summarization too."""
-        source, target = direction
-        return "ms" if self.task == "cls" and source == target else self.task
+        return task_between(*direction) if self.task == "cls" else self.task
+
+    def tasks_of(self, indices: np.ndarray) -> np.ndarray:
+        tasks = np.array([self.task_of(direction) for direction in self.table.directions])
+        return tasks[self.table.group_of(indices)]
 
     def __getitem__(self, number: int) -> dict:
         direction = self.direction_of(number)
@@ -325,6 +359,11 @@ class TrainingExamples(FairseqDataset):
         if batching not in self._steps:
             self._steps = {batching: SampledSteps(self.parts, self.counts, batching, self.by_length)}
         return self._steps[batching]
+
+
+def task_between(source: str | None, target: str) -> str:
+    """What summarizing from one language into another is: within one it is MS."""
+    return "ms" if source == target else "cls"
 
 
 def goes_with(task: str, direction: Direction) -> Direction | None:

@@ -21,6 +21,7 @@ from fairseq_vhm.pipeline.segmentation import segmenter_of
 from fairseq_vhm.pipeline.settings import ModelSettings
 from fairseq_vhm.tasks.cross_lingual_summarization import CrossLingualSummarizationTask
 from fairseq_vhm.tasks.many_to_many_summarization import ManyToManySummarizationTask
+from fairseq_vhm.tasks.training import MiniBatchTask
 from fairseq_vhm.text.symbols import language_of
 
 _CODE = re.compile("[a-z]{2}")
@@ -187,7 +188,9 @@ def _check_task(settings: ModelSettings, state: dict) -> None:
             "cross_lingual_summarization, many_to_many_summarization or translation"
         )
     trained = str(config["task"].get("tasks", "")).replace(" ", "").split(",")
-    if issubclass(kind, CrossLingualSummarizationTask) and settings.eval_task not in trained:
+    if issubclass(kind, ManyToManySummarizationTask):
+        trained.append("ms")  # which pairs within one language are
+    if issubclass(kind, MiniBatchTask) and settings.eval_task not in trained:
         raise UserError(
             f"{where}: was trained on {','.join(trained)} alone; give one trained on {settings.eval_task}, "
             f"or choose with --{settings.flag}-task"
@@ -201,7 +204,8 @@ def _languages(
     if isinstance(task, ManyToManySummarizationTask):
         where = f"--{settings.flag} {settings.checkpoint}"
         source, target = (pick(where, language, task.corpus.languages) for language in (source, target))
-        task.cfg.target_lang = target
+        task.cfg.source_lang, task.cfg.target_lang = source, target
+        task.cfg.eval_task = settings.eval_task
         return source, target
     if isinstance(task, CrossLingualSummarizationTask):
         folder = TaskFolder.find(str(settings.data), settings.eval_task)

@@ -7,6 +7,7 @@ from fairseq.dataclass import ChoiceEnum
 
 from fairseq_vhm.data.sampling import SAMPLINGS, Sampling
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.names import TASKS
 from fairseq_vhm.tasks.config import MiniBatchConfig, check_shared, flag, parse_tasks
 
 BATCH_BY = ("length", "direction")
@@ -46,6 +47,11 @@ class ManyToManyConfig(MiniBatchConfig):
     epoch_updates: int = flag(
         0, "updates in an epoch; 0: as many as take as many mini-batches as the data have"
     )
+    eval_task: str = flag(
+        "cls",
+        "what lines of fairseq-interactive and vhm pipeline are read as: cls (within one language ms, which "
+        "--source-lang says), mt or ms",
+    )
     max_source_positions: int = flag(512, "tokens of a source, marks and EOS included; a longer one is cut")
     max_target_positions: int = flag(84, "tokens of a target in training and validation, likewise")
 
@@ -72,6 +78,8 @@ def check(config: Any) -> None:
         raise UserError(f"--tasks {config.tasks}: cls is what is sampled; mt and ms go with it")
     if config.task_tag == "target":
         raise UserError("--task-tag target: the decoder starts with the target language; use source or none")
+    if config.eval_task not in TASKS:
+        raise UserError(f"--eval-task {config.eval_task}: choose from {', '.join(TASKS)}")
     for name in ("source_alpha", "target_beta", "unistage_alpha"):
         if not getattr(config, name) >= 0:  # as NaN is not
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)}: give 0 or more")

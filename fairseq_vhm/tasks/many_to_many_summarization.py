@@ -19,6 +19,7 @@ from fairseq_vhm.data.directions import (
     TrainingExamples,
     goes_with,
     take_starts,
+    task_between,
 )
 from fairseq_vhm.data.languages import MarkedDictionary, TargetLanguages
 from fairseq_vhm.data.pairs import MultiTaskPairs
@@ -68,10 +69,10 @@ class ManyToManySummarizationTask(MiniBatchTask):
         return cls(cfg, corpus, dictionary)
 
     def _labels(self) -> tuple[str, ...]:
-        """The tasks that mini-batches are of: in-language pairs of the data are MS."""
+        """The tasks that mini-batches are of: in-language pairs that are trained on are MS."""
         splits = self.corpus.splits
         split = self.cfg.train_subset if self.cfg.train_subset in splits else splits[0]
-        in_language = any(source == target for source, target in self.corpus.pairs(split).directions)
+        in_language = any(source == target for source, target in self._used(self.corpus.pairs(split)))
         return tuple(task for task in TASKS if task in self.tasks or (task == "ms" and in_language))
 
     @property
@@ -153,6 +154,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
         table = self.corpus.pairs(split)
         chosen = self._chosen(table, split)
         if combine is None:
+            self._check_what_to_generate()
             self.datasets[split] = self._examples("cls", table, chosen)
         elif split == self.cfg.train_subset and task_cfg is None:
             self.datasets[split] = self._training(split, table, chosen)
@@ -162,13 +164,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
 
     def _chosen(self, table: PairTable, split: str) -> list[Direction]:
         """The directions that ``--pairs``, ``--source-lang`` and ``--target-lang`` name."""
-        wanted = self.cfg.source_lang, self.cfg.target_lang
-        chosen = [
-            direction
-            for direction in table.directions
-            if any(_is_of(direction, pattern) for pattern in self._patterns)
-            and all(one in (None, own) for one, own in zip(wanted, direction, strict=True))
-        ]
+        chosen = self._named(table)
         if not chosen:
             some = "".join(f", such as {'-'.join(direction)}" for direction in table.directions[:1])
             raise UserError(
@@ -176,6 +172,20 @@ class ManyToManySummarizationTask(MiniBatchTask):
                 f"{len(table.directions)}{some}"
             )
         return chosen
+
+    def _named(self, table: PairTable) -> list[Direction]:
+        wanted = self.cfg.source_lang, self.cfg.target_lang
+        return [
+            direction
+            for direction in table.directions
+            if any(_is_of(direction, pattern) for pattern in self._patterns)
+            and all(one in (None, own) for one, own in zip(wanted, direction, strict=True))
+        ]
+
+    def _used(self, table: PairTable) -> dict[Direction, int]:
+        """The directions to train on, with their examples: those that are named and large enough."""
+        counts = {direction: len(table.of(direction)) for direction in self._named(table)}
+        return {direction: n for direction, n in counts.items() if n >= self.cfg.min_pair_size}
 
     @property
     def _patterns(self) -> list[str]:
@@ -201,8 +211,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
     def _training(self, split: str, table: PairTable, chosen: list[Direction]) -> TrainingExamples:
         self._check_patterns(split, chosen)
         least = self.cfg.min_pair_size
-        counts = {d: len(table.of(d)) for d in chosen}
-        used = {direction: n for direction, n in counts.items() if n >= least}
+        counts, used = {d: len(table.of(d)) for d in chosen}, self._used(table)
         if not used:
             raise UserError(
                 f"--min-pair-size {least}: no direction of '{split}' has so many examples; the largest has "
@@ -249,7 +258,20 @@ class ManyToManySummarizationTask(MiniBatchTask):
         """Lines of ``fairseq-interactive`` and of the Python interface, marked and cut."""
         languages = self._languages_of_lines or [self._target_language(None)] * len(src_tokens)
         self._languages_of_lines = []
-        return LineExamples(src_tokens, src_lengths, languages, self.marks)
+        tasks = [self._task_of_lines(language) for language in languages]
+        return LineExamples(src_tokens, src_lengths, languages, tasks, self.marks)
+
+    def _task_of_lines(self, language: str) -> str:
+        """What is to be done with lines whose text in another language, or in their own, is asked for."""
+        asked = self.cfg.eval_task
+        return task_between(self.cfg.source_lang, language) if asked == "cls" else asked
+
+    def _check_what_to_generate(self) -> None:
+        if self.cfg.eval_task != "cls":
+            raise UserError(
+                f"--eval-task {self.cfg.eval_task}: for lines (fairseq-interactive, vhm pipeline); what is "
+                "done with the pairs of a split their languages say: drop it, and choose with --pairs"
+            )
 
     def get_interactive_tokens_and_lengths(self, lines: list[str], encode_fn: Any) -> Any:
         """Encode lines; ``<2zh>`` before one asks for a Chinese summary, else ``--target-lang`` says.
@@ -265,6 +287,9 @@ class ManyToManySummarizationTask(MiniBatchTask):
             self._languages_of_lines.append(self._target_language(prefix and prefix[1]))
             texts.append(text)
         return super().get_interactive_tokens_and_lengths(texts, encode_fn)
+
+    def _language_of(self, start: int) -> str:
+        return next(language for language, token in self.starts.items() if token == start)
 
     def _target_language(self, asked: str | None) -> str:
         language = asked or self.cfg.target_lang
@@ -311,11 +336,11 @@ class ManyToManySummarizationTask(MiniBatchTask):
         self, generator: Any, models: Any, sample: dict, prefix_tokens: Any = None, constraints: Any = None
     ) -> Any:
         """Decode a batch, each row from the start token of its target language."""
-        net_input = {"task": "cls", **sample["net_input"]}
-        starts = sample.get("starts")
+        net_input, starts = {**sample["net_input"]}, sample.get("starts")
         if starts is None:
             net_input["src_tokens"], starts = take_starts(net_input["src_tokens"], self.dictionary.pad())
             net_input["src_lengths"] = net_input["src_lengths"] - 1
+            net_input["task"] = self._task_of_lines(self._language_of(int(starts[0])))
         rows = starts.repeat_interleave(generator.beam_size)
         sample = {**sample, "net_input": net_input}
         return self.decode(generator, models, sample, rows, prefix_tokens, constraints)

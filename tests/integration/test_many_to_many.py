@@ -207,6 +207,38 @@ def test_vhm_decodes(data, vhm, forked):
     assert len(hypotheses(process)) == len(Corpus.open(data).pairs("test"))
 
 
+def test_outputs_do_not_depend_on_the_mini_batch_they_are_in(data, vhm, forked):
+    """Pairs within one language are MS: other latents than those of CLS, in whatever batch."""
+    table = Corpus.open(data).pairs("test")
+    assert len({source == target for source, target in table.directions}) == 2
+    arguments = decoding(data, vhm[0] / "checkpoint_last.pt", "--max-len-b", 8, "--batch-size")
+    alone, together = (hypotheses(forked("fairseq-generate", *arguments, size)) for size in (1, 64))
+    assert {n: best[0][1] for n, best in alone.items()} == {n: best[0][1] for n, best in together.items()}
+    assert max(abs(alone[n][0][0] - together[n][0][0]) for n in alone) < 1e-3
+
+
+def test_lines_of_a_known_source_language_are_decoded_as_its_pairs_are(data, vhm, forked, tmp_path):
+    checkpoint, limit = vhm[0] / "checkpoint_last.pt", ("--max-len-b", 8)
+    generated = forked("fairseq-generate", *decoding(data, checkpoint, "--pairs", "en-*", *limit))
+    expected, sources = hypotheses(generated), printed(generated, "S")
+    table, lines = Corpus.open(data).pairs("test"), []
+    for number in sorted(expected):
+        target = table.directions[int(table.group_of(number))][1]
+        lines.append(f"<2{target}> {sources[number].split(maxsplit=1)[1]}")  # behind the task's tag
+    (tmp_path / "input").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    flags = ["--input", tmp_path / "input", "-s", "en", "--buffer-size", 100, "--max-tokens", 200, *limit]
+    process = forked("fairseq-interactive", *decoding(data, checkpoint, *flags))
+    found = [best[0] for _, best in sorted(hypotheses(process).items())]
+    for (score, text), (_, [(wanted, wanted_text)]) in zip(found, sorted(expected.items()), strict=True):
+        assert text == wanted_text
+        assert score == pytest.approx(wanted, abs=1e-3)
+
+
+def test_pairs_of_a_split_are_not_decoded_as_another_task(data, vhm, forked):
+    arguments = decoding(data, vhm[0] / "checkpoint_last.pt", "--eval-task", "mt")
+    assert "--eval-task mt" in forked("fairseq-generate", *arguments, fails=True).stderr.splitlines()[-1]
+
+
 RELATIVE = 1e-6  # of a parameter tensor's largest value
 
 
@@ -246,6 +278,7 @@ def test_mini_batches_by_length_learn_what_those_by_direction_learn(data, forked
         (["--latents", "none", "--pairs", "xx-*"], "--pairs xx-*"),
         (["--tasks", "mt,ms"], "--tasks mt,ms"),
         (["--latents", "mt,ms,cls", "--tasks", "cls"], "--latents"),
+        (["--latents", "ms,cls", "--tasks", "cls", "--pairs", "en-zh"], "--latents"),
         (["--latents", "none", "--decoders", "task"], "--decoders task"),
         (["--micro-batches", 0], "--micro-batches 0"),
         (["--source-alpha", -1], "--source-alpha"),

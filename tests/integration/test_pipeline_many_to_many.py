@@ -19,7 +19,8 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(data, forked, tmp_path_factory):
     folder = tmp_path_factory.mktemp("many_run")
-    forked("fairseq-train", *training(data, folder, "--latents", "none", "--batch-size", 24, updates=60))
+    flags = ("--latents", "none", "--decoders", "task", "--tasks", "cls,mt,ms", "--batch-size", 24)
+    forked("fairseq-train", *training(data, folder, *flags, updates=60))
     return folder / "checkpoint_last.pt"
 
 
@@ -27,19 +28,19 @@ def trained(data, forked, tmp_path_factory):
 def command(data, trained, tmp_path):
     """vhm pipeline of two steps, both by the model: a summary in the source language, then in another."""
 
-    def run(source, target, documents=DOCUMENTS, **settings):
+    def run(source, target, documents=DOCUMENTS, mt=trained, **settings):
         (tmp_path / "docs").write_text("".join(f"{line}\n" for line in documents), encoding="utf-8")
         out = tmp_path / "out"
         flags = ["--input", tmp_path / "docs", "--out", out, "--source-lang", source, "--target-lang", target]
-        for step in ("mt", "ms"):
-            flags += [f"--{step}", trained, f"--{step}-data", data, f"--{step}-segmentation", "none"]
+        for step, model in (("mt", mt), ("ms", trained)):
+            flags += [f"--{step}", model, f"--{step}-data", data, f"--{step}-segmentation", "none"]
         return vhm_here("pipeline", "summarize-then-translate", *flags, **settings), texts(out)
 
     return run
 
 
-def interactive(forked, data, trained, lines, target):
-    flags = ("--path", trained, "--beam", 4, "--lenpen", 0.6, "--target-lang", target)
+def interactive(forked, data, trained, lines, target, task="cls"):
+    flags = ("--path", trained, "--beam", 4, "--lenpen", 0.6, "-s", "en", "-t", target, "--eval-task", task)
     process = forked("fairseq-interactive", data, *PLUGIN, *TASK, *flags, stdin="\n".join(lines))
     return re.findall(r"^D-\d+\t\S+\t(.*)$", process.stdout, re.MULTILINE)
 
@@ -48,7 +49,15 @@ def test_each_step_writes_what_fairseq_interactive_writes_in_its_language(comman
     _, written = command("en", "zh")
     summaries = interactive(forked, data, trained, DOCUMENTS, "en")
     assert written["source_summaries.txt"] == summaries
-    assert written["summaries.txt"] == interactive(forked, data, trained, summaries, "zh")
+    translations = interactive(forked, data, trained, summaries, "zh", "mt")
+    assert written["summaries.txt"] == translations
+    assert translations != interactive(forked, data, trained, summaries, "zh")  # of another decoder
+
+
+def test_a_model_that_was_not_trained_to_translate_is_refused(command, data, forked, tmp_path):
+    forked("fairseq-train", *training(data, tmp_path / "cls", "--latents", "none", updates=1))
+    error, _ = command("en", "zh", mt=tmp_path / "cls" / "checkpoint_last.pt", fails=True)
+    assert "was trained on cls,ms alone; give one trained on mt, or choose with --mt-task" in error
 
 
 def test_a_language_that_the_corpus_lacks_is_refused(command):
