@@ -57,7 +57,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.dictionary = dictionary
         self.tasks = parse_tasks(cfg.tasks)
         self.streams = self.tasks + parse_pretraining_tasks(cfg.pretraining_tasks)
-        self.ratio = parse_ratio(cfg.task_ratio, self.streams)
+        self.ratio = parse_ratio(cfg)
         self.tag_place = cfg.task_tag or DEFAULT_TAG_PLACE
         self.text_bos = cfg.text_bos
         self.languages = Languages.parse(cfg.langs, cfg.lang_codes)
