@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from fairseq.data import FairseqDataset
 from fairseq.data.iterators import EpochBatchIterator
+from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import register_task
 
 from fairseq_vhm.data.languages import Languages, MarkedDictionary
@@ -182,7 +183,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             further=self._further_metrics(),
         )
         settings = GenerationMetrics.generation_settings(self.cfg.eval_gen_args)
-        self.validation_generator = self.build_generator([model], settings, task="cls")
+        self.validation_generator = self.build_generator([model], settings)
 
     def _further_metrics(self) -> list[str]:
         from fairseq_vhm.metrics.evaluation import metric_names
@@ -340,13 +341,12 @@ class CrossLingualSummarizationTask(MiniBatchTask):
     # ---- generation ----------------------------------------------------------------------------
 
     def build_generator(
-        self, models: Any, args: Any, *, task: Any = None, extra_gen_cls_kwargs: Any = None, **settings: Any
+        self, models: Any, args: Any, *, extra_gen_cls_kwargs: Any = None, **settings: Any
     ) -> Any:
-        """fairseq's generator; with ``--langs`` it starts and ends with the target's language, as mBART."""
+        """fairseq's generator; with ``--langs`` no output shows a language."""
         extra = dict(extra_gen_cls_kwargs or {})
         if self.languages:
-            language = self._language_id("target", task or self.eval_task)
-            extra |= {"eos": language, "symbols_to_strip_from_output": self.hidden_symbols}
+            extra["symbols_to_strip_from_output"] = self.hidden_symbols
         return super().build_generator(models, args, extra_gen_cls_kwargs=extra, **settings)
 
     @property
@@ -364,11 +364,16 @@ class CrossLingualSummarizationTask(MiniBatchTask):
     def inference_step(
         self, generator: Any, models: Any, sample: dict, prefix_tokens: Any = None, constraints: Any = None
     ) -> Any:
-        """Decode a batch with the mean of its latents' priors, or with K draws (best score first)."""
+        """Decode a batch with the mean of its latents' priors, or with K draws (best score first).
+
+        With ``--langs`` outputs start and end with the target language of the batch's task, as mBART's.
+        """
         task = sample["net_input"].get("task", self.eval_task)
         start = self.dictionary.bos() if self.text_bos else None
         if self.tag_place == "target":
             start = self.dictionary.index(task_tag(task))
+        if self.languages and isinstance(generator, SequenceGenerator):
+            generator.eos = self._language_id("target", task if task in TASKS else self.eval_task)
         sample = {**sample, "net_input": {**sample["net_input"], "task": task}}
         return self.decode(generator, models, sample, start, prefix_tokens, constraints)
 
