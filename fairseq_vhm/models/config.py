@@ -116,7 +116,7 @@ class VHMConfig(Settings):
     cls_local_target: ChoiceEnum(["cls", "summary"]) = setting(  # type: ignore[valid-type]  # read by fairseq
         "cls",
         "what z_mt, z_ms are inferred from on CLS batches: (X_cls, Y_cls), or the source-language "
-        "summary of the same document where the MS data has it",
+        "summary of the same document where the MS data (of the split) have it",
     )
     no_target_gradient: bool = setting(
         False,

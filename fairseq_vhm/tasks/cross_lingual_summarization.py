@@ -207,7 +207,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         parts, base = self._tasks_of_split(split, generating)
         training = split == self.cfg.train_subset and not generating and task_cfg is None
         options = self._pair_options(bool(combine), training, generating)
-        pairs = {task: self._load(task, base, options, training) for task in parts}
+        with_summaries = self.summaries_wanted and "cls" in parts and not generating
+        summaries = self._summaries_for(base, options, training) if with_summaries else None
+        pairs = {task: self._load(task, base, options, summaries) for task in parts}
         if training:
             partners = self._ms_of_cls(split, options, pairs) if self._together else None
             self.datasets[split] = TrainingPairs(pairs, partners, self.cfg.share_document_encoding)
@@ -235,16 +237,15 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             languages=self.languages,
         )
 
-    def _load(self, task: str, split: str, options: PairOptions, training: bool) -> TaskPairs:
+    def _load(
+        self, task: str, split: str, options: PairOptions, summaries: SummaryLookup | None
+    ) -> TaskPairs:
         if task not in TASKS:
             return self._load_texts(task, split, options)
         folder = self._folder(self.cfg, task)
-        extra = {}
-        if task == "cls" and training and self.summaries_wanted:
-            extra["summaries"] = self._summaries(folder, split, options)
-        if task != "cls":
-            options = replace(options, fraction=1.0)
-        return load_pairs(folder, split, self.dictionary, options, **extra)
+        if task == "cls":
+            return load_pairs(folder, split, self.dictionary, options, summaries=summaries)
+        return load_pairs(folder, split, self.dictionary, replace(options, fraction=1.0))
 
     def _load_texts(self, stream: str, split: str, options: PairOptions) -> PretrainingPairs:
         names = ("mt",) if stream == "cmlm" else parse_pretraining_texts(self.cfg)
@@ -254,12 +255,32 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             stream, folders, split, self.dictionary, options, settings, self.cfg.seed
         )
 
-    def _summaries(self, folder: TaskFolder, split: str, options: PairOptions) -> SummaryLookup:
-        documents = load_raw(folder, split, self.dictionary, options).src
-        ms_folder = self._folder(self.cfg, "ms")
-        ms = load_raw(ms_folder, split, self.dictionary, options)
-        language = options.language_id(self.dictionary, ms_folder.target)
-        lookup = SummaryLookup(documents, ms.src, CutDataset(ms.tgt, None, language=language))
+    def _summaries_for(self, split: str, options: PairOptions, training: bool) -> SummaryLookup | None:
+        """What ``--cls-local-target summary`` adds to CLS; a split that is validated may have none."""
+        if training:
+            return self._summaries_in_training(split, options)
+        if os.path.isdir(os.path.join(str(self.cfg.data), "ms")) and self._folder(self.cfg, "ms").has(split):
+            return self._summaries(split, options)
+        logger.info(f"cls {split}: no documents have an MS summary (no {split} split in the MS data)")
+        return None
+
+    def _summaries_in_training(self, split: str, options: PairOptions) -> SummaryLookup:
+        """Those of the training data.
+
+        Raises:
+            UserError: no document has one.
+        """
+        lookup = self._summaries(split, options)
+        lookup.check()
+        return lookup
+
+    def _summaries(self, split: str, options: PairOptions) -> SummaryLookup:
+        cls, ms = (self._folder(self.cfg, task) for task in ("cls", "ms"))
+        documents = load_raw(cls, split, self.dictionary, options).src
+        pairs = load_raw(ms, split, self.dictionary, options)
+        language = options.language_id(self.dictionary, ms.target)
+        summaries = CutDataset(pairs.tgt, options.max_target, language=language)
+        lookup = SummaryLookup(documents, pairs.src, summaries)
         logger.info(f"cls {split}: {lookup.found:,} of {len(documents):,} documents have an MS summary")
         return lookup
 
@@ -276,7 +297,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         Raises:
             UserError: a CLS document has no summary in the MS data.
         """
-        match = self._summaries(self._folder(self.cfg, "cls"), split, options).match
+        match = self._summaries_in_training(split, options).match
         used = pairs["cls"].ordered_indices()
         if lacking := int((match[used] < 0).sum()):
             raise UserError(
