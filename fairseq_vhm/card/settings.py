@@ -14,12 +14,15 @@ CHOICES = ("task", "criterion", "optimizer", "lr_scheduler")
 def differing(checkpoint: Checkpoint) -> dict[str, object]:
     """Settings by name: those of the model first, then of the sections of fairseq's.
 
-    What follows from others (a decoder as wide as the encoder) is not among them.
+    What follows from others (a decoder as wide as the encoder) is not among them, but where it is in another
+    section (the loss of ``--released-code-compat``).
     """
     found = _of_model(checkpoint)
+    following = _completed(str(checkpoint.settings["arch"]), found)
     for name, default in _section_defaults(checkpoint):
         value = checkpoint.settings.get(name, default)
-        if name not in IRRELEVANT and _plain(value) != _plain(default):
+        usual = default, following.get(name, default)
+        if name not in IRRELEVANT and any(_plain(value) != _plain(one) for one in usual):
             found[name] = value
     return found
 

@@ -3,6 +3,7 @@
 Units: losses as fairseq logs them (base 2, a token), each KL in nats a sentence.
 """
 
+import argparse
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ from fairseq_vhm.latent.annealing import KL_SCHEDULES
 from fairseq_vhm.modules.token_loss import Summed, TokenLoss
 from fairseq_vhm.names import PRETRAINING_TASKS, TASKS
 
+KL_NORMALIZATIONS = ("sum", "released")
 ACTIVE_UNIT_VARIANCE = 0.01  # Burda et al. (2016), section 5: Var_x(E_q[z]) > 0.01
 EXTRA_LOSS = "extra_loss_"  # in the keys of logging outputs, before the name of a loss of the model's
 
@@ -47,11 +49,11 @@ class ElboCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
         default=False,
         metadata={"help": "charge the KL of z_mt, z_ms on CLS batches too: a bound on p(Y_cls | X_cls)"},
     )
-    kl_normalization: ChoiceEnum(["sum", "released"]) = field(  # type: ignore[valid-type]  # read by fairseq
+    kl_normalization: ChoiceEnum(KL_NORMALIZATIONS) = field(  # type: ignore[valid-type]  # read by fairseq
         default="sum",
         metadata={
             "help": "sum: KL and NLL are both summed over the batch and divided alike; released: mean "
-            "KL a sentence against mean NLL a token, as in the released code"
+            "KL a sentence against mean NLL a token, as in the released code (and by --released-code-compat)"
         },
     )
     loss_chunk: int = field(
@@ -72,6 +74,17 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
     ``--kl-max-weight`` throughout, so that validation losses can be compared along a run.
     """
 
+    @classmethod
+    def add_args(cls, parser: Any) -> None:
+        """Add the flags; what ``--released-code-compat`` sets too is in the arguments only if it is given."""
+        parser.add_argument(
+            "--kl-normalization",
+            choices=KL_NORMALIZATIONS,
+            default=argparse.SUPPRESS,
+            help=ElboCriterionConfig.__dataclass_fields__["kl_normalization"].metadata["help"],
+        )
+        super().add_args(parser)  # fairseq leaves a flag as it is that is there
+
     def __init__(
         self,
         task: Any,
@@ -91,7 +104,7 @@ class ElboCriterion(LabelSmoothedCrossEntropyCriterion):
         if kl_normalization == "released" and sentence_avg:
             raise UserError(
                 "--kl-normalization released weighs a mean KL a sentence against a mean NLL a token, "
-                "which --sentence-avg does not take: drop one of the two"
+                "which --sentence-avg does not take: drop it, or give --kl-normalization sum"
             )
         if min(kl_anneal_steps, kl_max_weight, free_bits) < 0:
             raise UserError("--kl-anneal-steps, --kl-max-weight and --free-bits must not be negative")

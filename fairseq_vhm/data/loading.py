@@ -55,6 +55,9 @@ class TaskFolder:
         """Path of one side of a split, without extension."""
         return os.path.join(self.path, f"{split}.{self.source}-{self.target}.{language}")
 
+    def has(self, split: str) -> bool:
+        return os.path.exists(self.prefix(split, self.source) + ".idx")
+
     def splits(self, split: str, combine: bool, language: str | None = None) -> list[str]:
         """``train`` and, combined, ``train1``, ... as far as they have ``language`` (default: the source)."""
         def exists(part: str) -> bool:

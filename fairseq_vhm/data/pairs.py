@@ -66,7 +66,8 @@ class TaskPairs(LanguagePairDataset):
         task: ``cls``, ``mt`` or ``ms``.
         target_tag: id that the decoder starts with in place of EOS (``--task-tag target``, ``--text-bos``).
         subset: positions of the pairs that are used, for few-shot training; all if absent.
-        summaries: for CLS, the source-language summary of each pair or ``None``, given by position.
+        summaries: for CLS, position -> source-language summary, ``None`` for a pair without one.  A batch
+            has those there are, R x T, and their R rows, as ``summary`` and ``summary_rows``.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class TaskPairs(LanguagePairDataset):
             shifted = example["target"][:-1]
             example["prev_output_tokens"] = torch.cat([self.target_tag, shifted])
         if self.summaries is not None:
-            example["summary"] = self.summaries(index, example["target"])
+            example["summary"] = self.summaries(index)
         return example
 
     def at(self, index: int, position: int) -> dict:
@@ -101,12 +102,19 @@ class TaskPairs(LanguagePairDataset):
         batch = super().collater(samples, pad_to_length)
         if batch:
             batch["net_input"]["task"] = self.task
-        if batch and "summary" in samples[0]:
-            by_id = {s["id"]: s["summary"] for s in samples}
-            texts = [by_id[i] for i in batch["id"].tolist()]
-            pad, eos = self.src_dict.pad(), self.src_dict.eos()
-            batch["net_input"]["summary"] = data_utils.collate_tokens(texts, pad, eos)
+        if batch and self.summaries is not None:
+            batch["net_input"] |= self._summaries_of(batch["id"].tolist(), samples)
         return batch
+
+    def _summaries_of(self, ids: list[int], samples: list[dict]) -> dict[str, Tensor]:
+        """The summaries of a batch's rows; nothing where no row has one."""
+        by_id = {s["id"]: s["summary"] for s in samples}
+        rows = [row for row, i in enumerate(ids) if by_id[i] is not None]
+        if not rows:
+            return {}
+        texts = [by_id[ids[row]] for row in rows]
+        tokens = data_utils.collate_tokens(texts, self.src_dict.pad(), self.src_dict.eos())
+        return {"summary": tokens, "summary_rows": torch.LongTensor(rows)}
 
     def ordered_indices(self) -> np.ndarray:
         """Positions of the pairs in use, by length, in random order among equals."""

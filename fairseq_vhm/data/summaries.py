@@ -9,14 +9,12 @@ from fairseq_vhm.errors import UserError
 
 
 class SummaryLookup:
-    """CLS pair -> the MS target of the same document; the CLS target where there is none.
+    """CLS pair -> the MS target of the same document, ``None`` where there is none.
 
     Args:
         documents: the CLS sources as binarised (no tag, not cut).
-        ms_documents, summaries: both sides of the MS data, likewise.
-
-    Raises:
-        UserError: no document is in both.
+        ms_documents: those of the MS data, likewise.
+        summaries: its targets, as they are to be read.
     """
 
     def __init__(self, documents: Any, ms_documents: Any, summaries: Any) -> None:
@@ -25,6 +23,13 @@ class SummaryLookup:
         self.match = np.fromiter((known.get(key, -1) for key in keys), np.int64, len(documents))
         self.summaries = summaries
         self.found = int((self.match >= 0).sum())
+
+    def check(self) -> None:
+        """Refuse MS data that have none of the documents.
+
+        Raises:
+            UserError: names the flags and the remedy.
+        """
         if not self.found:
             raise UserError(
                 "no CLS document has a summary in the MS data, which --cls-local-target summary, "
@@ -32,6 +37,6 @@ class SummaryLookup:
                 "the documents of CLS"
             )
 
-    def __call__(self, index: int, target: Tensor) -> Tensor:
+    def __call__(self, index: int) -> Tensor | None:
         match = int(self.match[index])
-        return target if match < 0 else self.summaries[match]
+        return None if match < 0 else self.summaries[match]

@@ -33,6 +33,9 @@ RELEASED_CODE = {
 }
 """What ``--released-code-compat`` changes in the model (repository XL2248/VHM, commit 669bcde)."""
 
+RELEASED_LOSS = {"kl_normalization": "released"}
+"""What it changes in the criterion: what ``elbo`` leaves out of the arguments unless the user gave it."""
+
 
 def setting(default: Any, help_text: str) -> Any:
     """A field of :class:`Settings`, with the help that its flag shows."""
@@ -116,7 +119,7 @@ class VHMConfig(Settings):
     cls_local_target: ChoiceEnum(["cls", "summary"]) = setting(  # type: ignore[valid-type]  # read by fairseq
         "cls",
         "what z_mt, z_ms are inferred from on CLS batches: (X_cls, Y_cls), or the source-language "
-        "summary of the same document where the MS data has it",
+        "summary of the same document where the MS data (of the split) have it",
     )
     no_target_gradient: bool = setting(
         False,
@@ -165,7 +168,9 @@ class VHMConfig(Settings):
         "", "patterns of parameters and settings, joined by commas, that may differ from --init-from's"
     )
     released_code_compat: bool = setting(
-        False, "set every option that follows the released code; your own flags still win"
+        False,
+        "set the model's options that follow the released code, and --kl-normalization released; your own "
+        "flags still win (docs/deviations.md)",
     )
 
     @property
@@ -258,3 +263,10 @@ class VHMConfig(Settings):
         """The paper's reading or, with ``--released-code-compat``, the released code's."""
         released = RELEASED_CODE if getattr(args, "released_code_compat", False) else {}
         return super().defaults(args) | released
+
+    @classmethod
+    def fill(cls, args: argparse.Namespace) -> None:
+        """Give ``args`` each setting that the user left open, the criterion's of the released code too."""
+        super().fill(args)
+        for name, value in RELEASED_LOSS.items() if args.released_code_compat else ():
+            setattr(args, name, getattr(args, name, value))

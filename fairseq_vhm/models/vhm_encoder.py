@@ -77,6 +77,7 @@ class VHMEncoder(TransformerEncoder):
         task: str = "cls",
         target: Tensor | None = None,
         summary: Tensor | None = None,
+        summary_rows: Tensor | None = None,
         latent_noise: Noise | None = None,
         encoded: dict | None = None,
     ) -> dict:
@@ -86,7 +87,8 @@ class VHMEncoder(TransformerEncoder):
             src_tokens: (B x T).
             task: the batch's task, ``cls``, ``mt`` or ``ms``; one of pre-training meets no latents.
             target: (B x T') tokens of the target: latents are then drawn from their posteriors.
-            summary: (B x T'') source-language summaries of a CLS batch (``--cls-local-target summary``).
+            summary: (R x T'') source-language summaries of a CLS batch (``--cls-local-target summary``).
+            summary_rows: (R) the rows that have them; all where it is absent.
             latent_noise: name -> (B x D) standard normal noise for draws from the priors; without it
                 (and without a target) each latent is its prior's mean.
             encoded: what another task's batch of the same sources was encoded to; its states serve again.
@@ -102,19 +104,21 @@ class VHMEncoder(TransformerEncoder):
                 bundle = self.hierarchy.infer(h_x, task, latent_noise)
             else:
                 h_y = self._encode_and_pool(target)
-                bundle = self.hierarchy(h_x, h_y, task, self._views(h_x, h_y, summary))
+                bundle = self.hierarchy(h_x, h_y, task, self._views(h_x, h_y, summary, summary_rows))
         joined = [bundle[name].z for name in bundle.decoder_latents]
         out["latent"] = [torch.cat(joined, dim=-1)] if joined else []
         out["task"] = [task]
         out["bundle"] = bundle
         return out
 
-    def _views(self, h_x: Tensor, h_y: Tensor, summary: Tensor | None) -> dict | None:
-        """MT reads (summary, Y) and MS reads (X, summary), where there is a summary."""
+    def _views(self, h_x: Tensor, h_y: Tensor, summary: Tensor | None, rows: Tensor | None) -> dict | None:
+        """In the rows that have a summary MT reads (summary, Y) and MS reads (X, summary), else (X, Y)."""
         if summary is None:
             return None
         h_s = self._encode_and_pool(summary)
-        return {"mt": (h_s, h_y), "ms": (h_x, h_s)}
+        if rows is None:
+            rows = torch.arange(len(h_s), device=h_s.device)
+        return {"mt": (h_x.index_copy(0, rows, h_s), h_y), "ms": (h_x, h_y.index_copy(0, rows, h_s))}
 
     def _encode_and_pool(self, tokens: Tensor) -> Tensor:
         """h of targets and summaries; with ``--no-target-gradient`` the encoder learns nothing from them."""

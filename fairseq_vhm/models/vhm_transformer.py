@@ -191,6 +191,7 @@ class VHMTransformerModel(TransformerModel):
         task: str = "cls",
         target: Tensor | None = None,
         summary: Tensor | None = None,
+        summary_rows: Tensor | None = None,
         latent_noise: Noise | None = None,
         token_loss: TokenLoss | None = None,
         partner: dict | None = None,
@@ -212,7 +213,8 @@ class VHMTransformerModel(TransformerModel):
         decode: Any = partial(self._decode, src_lengths=src_lengths, token_loss=token_loss, **decoder_options)
         longest = max(src_tokens.size(1), prev_output_tokens.size(1))
         with self._at_speed(longest):
-            encoder_out = encode(task=task, target=target, summary=summary, latent_noise=latent_noise)
+            posterior = {"target": target, "summary": summary, "summary_rows": summary_rows}
+            encoder_out = encode(task=task, latent_noise=latent_noise, **posterior)
             out, extra = decode(encoder_out, prev_output_tokens, target)
             if partner is not None:
                 again = encode(task=partner["task"], target=partner["target"], encoded=encoder_out)

@@ -181,7 +181,7 @@ def _sampled(run: Run, shapes: dict[str, Shapes]) -> tuple[dict[str, Batches], i
 
 
 def _in_turn(run: Run, shapes: dict[str, Shapes]) -> tuple[dict[str, Batches], int]:
-    ratio, schedule = parse_ratio(run.settings.task_ratio, run.tasks), str(run.settings.task_schedule)
+    ratio, schedule = parse_ratio(run.settings), str(run.settings.task_schedule)
     sizes = {task: number for task, (_, number) in shapes.items()}
     plan = RoundRobinPlan(sizes, schedule, ratio, 1, run.world, (run.steps_an_update,))
     return in_turn(run, {task: one for task, (one, _) in shapes.items()}, plan), plan.updates(1)

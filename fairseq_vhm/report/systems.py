@@ -98,7 +98,12 @@ def _name_of_settings(settings: Mapping) -> str:
     name = NAMED.get(_kind(settings)) or _by_flags(arch, settings)
     if arch.startswith(MBART) and "--" not in name:
         name = f"{name} + mBART"
-    return f"{name}, as released" if settings.get("released_code_compat") else name
+    return f"{name}, as released{_own_loss(settings)}" if settings.get("released_code_compat") else name
+
+
+def _own_loss(settings: Mapping) -> str:
+    """The KL of ``--released-code-compat`` in sums, as runs have it that asked for it, or are older."""
+    return " but --kl-normalization sum" if settings.get("kl_normalization") == "sum" else ""
 
 
 def ablation_row(run: Run) -> int | None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from fairseq_vhm.metrics.rouge import NAMES as ROUGE
-from fairseq_vhm.names import TASKS
 from fairseq_vhm.report import published
 from fairseq_vhm.report.results import Mean, Result, TestResults
 from fairseq_vhm.report.runs import Run
@@ -180,11 +179,11 @@ def batch_of(run: Run) -> str | None:
 
 
 def _ratio(text: str, tasks: Sequence[str]) -> dict[str, int]:
-    """Mini-batches of each task by ``--task-ratio``: ``cls:2,mt:1``, or ``2,1`` in the tasks' order."""
+    """Mini-batches of each task by ``--task-ratio``: ``cls:2,mt:1``, or ``2,1`` in the order of ``tasks``."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     named = [part.partition(":")[::2] for part in parts]
     if parts and ":" not in text:
-        named = list(zip([task for task in TASKS if task in tasks], parts, strict=False))
+        named = list(zip(tasks, parts, strict=False))
     return dict.fromkeys(tasks, 1) | {task: int(number) for task, number in named}
 
 

@@ -89,8 +89,8 @@ class CrossLingualSummarizationConfig(MiniBatchConfig):
     )
     task_ratio: Optional[str] = flag(
         None,
-        "mini-batches (joint) or updates (alternate) of each task in turn, such as cls:2,mt:1,ms:1; "
-        "1 for a task that is not named",
+        "mini-batches (joint) or updates (alternate) of each task in turn, such as cls:2,mt:1,ms:1 (1 for a "
+        "task that is not named); bare numbers are in the order of --tasks and then --pretraining-tasks",
     )
     text_bos: bool = flag(
         False,
@@ -200,7 +200,7 @@ def parse_pretraining_texts(config: Any) -> tuple[str, ...]:
 
 def _names(text: str, known: Collection[str], flag: str, kind: str) -> tuple[str, ...]:
     """Names joined by commas, in the order of those that are known."""
-    names = text.replace(" ", "").split(",")
+    names = _listed(text)
     if unknown := [n for n in names if n not in known]:
         raise UserError(f"{flag} {text}: '{unknown[0]}' is not a {kind}; choose from {', '.join(known)}")
     if len(set(names)) < len(names):
@@ -208,16 +208,22 @@ def _names(text: str, known: Collection[str], flag: str, kind: str) -> tuple[str
     return tuple(n for n in known if n in names)
 
 
-def parse_ratio(text: Optional[str], tasks: tuple[str, ...]) -> dict[str, int]:
-    """``cls:2,mt:1`` (or ``2,1,1`` in the order of ``tasks``) as task -> ratio.
+def _listed(text: str) -> list[str]:
+    return text.replace(" ", "").split(",")
+
+
+def parse_ratio(config: Any) -> dict[str, int]:
+    """``--task-ratio``: ``cls:2,mt:1``, or ``2,1`` in the order in which the user names the tasks.
 
     Raises:
         UserError: not a positive integer for a task of this run.
     """
-    ratio = dict.fromkeys(tasks, 1)
-    parts = text.replace(" ", "").split(",") if text else []
-    if parts and not any(":" in p for p in parts):
-        parts = [f"{t}:{p}" for t, p in zip(tasks, parts, strict=False)] if len(parts) == len(tasks) else [""]
+    tasks = parse_tasks(config.tasks) + parse_pretraining_tasks(config.pretraining_tasks)
+    text, ratio = config.task_ratio, dict.fromkeys(tasks, 1)
+    parts = _listed(text) if text else []
+    if parts and ":" not in text:
+        named = [task for flag in (config.tasks, config.pretraining_tasks) if flag for task in _listed(flag)]
+        parts = [f"{t}:{p}" for t, p in zip(named, parts, strict=False)] if len(parts) == len(named) else [""]
     for part in parts:
         task, _, number = part.partition(":")
         if task not in tasks or not number.isdecimal() or int(number) < 1:
@@ -288,9 +294,8 @@ def _check_share_document_encoding(config: Any) -> None:
 
 def _check_same_documents(config: Any) -> None:
     name = "--share-document-encoding" if config.share_document_encoding else "--same-documents"
-    tasks = parse_tasks(config.tasks)
-    ratio = parse_ratio(config.task_ratio, tasks + parse_pretraining_tasks(config.pretraining_tasks))
-    if not {"cls", "ms"} <= set(tasks):
+    ratio = parse_ratio(config)
+    if not {"cls", "ms"} <= set(ratio):
         raise UserError(f"{name} joins CLS and MS: --tasks {config.tasks} lacks one of them")
     if ratio["cls"] != ratio["ms"]:
         raise UserError(f"{name}: give cls and ms one --task-ratio, not {config.task_ratio}")

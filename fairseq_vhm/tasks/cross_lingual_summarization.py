@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from fairseq.data import FairseqDataset
 from fairseq.data.iterators import EpochBatchIterator
+from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import register_task
 
 from fairseq_vhm.data.languages import Languages, MarkedDictionary
@@ -57,7 +58,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.dictionary = dictionary
         self.tasks = parse_tasks(cfg.tasks)
         self.streams = self.tasks + parse_pretraining_tasks(cfg.pretraining_tasks)
-        self.ratio = parse_ratio(cfg.task_ratio, self.streams)
+        self.ratio = parse_ratio(cfg)
         self.tag_place = cfg.task_tag or DEFAULT_TAG_PLACE
         self.text_bos = cfg.text_bos
         self.languages = Languages.parse(cfg.langs, cfg.lang_codes)
@@ -182,7 +183,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             further=self._further_metrics(),
         )
         settings = GenerationMetrics.generation_settings(self.cfg.eval_gen_args)
-        self.validation_generator = self.build_generator([model], settings, task="cls")
+        self.validation_generator = self.build_generator([model], settings)
 
     def _further_metrics(self) -> list[str]:
         from fairseq_vhm.metrics.evaluation import metric_names
@@ -206,7 +207,9 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         parts, base = self._tasks_of_split(split, generating)
         training = split == self.cfg.train_subset and not generating and task_cfg is None
         options = self._pair_options(bool(combine), training, generating)
-        pairs = {task: self._load(task, base, options, training) for task in parts}
+        with_summaries = self.summaries_wanted and "cls" in parts and not generating
+        summaries = self._summaries_for(base, options, training) if with_summaries else None
+        pairs = {task: self._load(task, base, options, summaries) for task in parts}
         if training:
             partners = self._ms_of_cls(split, options, pairs) if self._together else None
             self.datasets[split] = TrainingPairs(pairs, partners, self.cfg.share_document_encoding)
@@ -234,16 +237,15 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             languages=self.languages,
         )
 
-    def _load(self, task: str, split: str, options: PairOptions, training: bool) -> TaskPairs:
+    def _load(
+        self, task: str, split: str, options: PairOptions, summaries: SummaryLookup | None
+    ) -> TaskPairs:
         if task not in TASKS:
             return self._load_texts(task, split, options)
         folder = self._folder(self.cfg, task)
-        extra = {}
-        if task == "cls" and training and self.summaries_wanted:
-            extra["summaries"] = self._summaries(folder, split, options)
-        if task != "cls":
-            options = replace(options, fraction=1.0)
-        return load_pairs(folder, split, self.dictionary, options, **extra)
+        if task == "cls":
+            return load_pairs(folder, split, self.dictionary, options, summaries=summaries)
+        return load_pairs(folder, split, self.dictionary, replace(options, fraction=1.0))
 
     def _load_texts(self, stream: str, split: str, options: PairOptions) -> PretrainingPairs:
         names = ("mt",) if stream == "cmlm" else parse_pretraining_texts(self.cfg)
@@ -253,12 +255,32 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             stream, folders, split, self.dictionary, options, settings, self.cfg.seed
         )
 
-    def _summaries(self, folder: TaskFolder, split: str, options: PairOptions) -> SummaryLookup:
-        documents = load_raw(folder, split, self.dictionary, options).src
-        ms_folder = self._folder(self.cfg, "ms")
-        ms = load_raw(ms_folder, split, self.dictionary, options)
-        language = options.language_id(self.dictionary, ms_folder.target)
-        lookup = SummaryLookup(documents, ms.src, CutDataset(ms.tgt, None, language=language))
+    def _summaries_for(self, split: str, options: PairOptions, training: bool) -> SummaryLookup | None:
+        """What ``--cls-local-target summary`` adds to CLS; a split that is validated may have none."""
+        if training:
+            return self._summaries_in_training(split, options)
+        if os.path.isdir(os.path.join(str(self.cfg.data), "ms")) and self._folder(self.cfg, "ms").has(split):
+            return self._summaries(split, options)
+        logger.info(f"cls {split}: no documents have an MS summary (no {split} split in the MS data)")
+        return None
+
+    def _summaries_in_training(self, split: str, options: PairOptions) -> SummaryLookup:
+        """Those of the training data.
+
+        Raises:
+            UserError: no document has one.
+        """
+        lookup = self._summaries(split, options)
+        lookup.check()
+        return lookup
+
+    def _summaries(self, split: str, options: PairOptions) -> SummaryLookup:
+        cls, ms = (self._folder(self.cfg, task) for task in ("cls", "ms"))
+        documents = load_raw(cls, split, self.dictionary, options).src
+        pairs = load_raw(ms, split, self.dictionary, options)
+        language = options.language_id(self.dictionary, ms.target)
+        summaries = CutDataset(pairs.tgt, options.max_target, language=language)
+        lookup = SummaryLookup(documents, pairs.src, summaries)
         logger.info(f"cls {split}: {lookup.found:,} of {len(documents):,} documents have an MS summary")
         return lookup
 
@@ -275,7 +297,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         Raises:
             UserError: a CLS document has no summary in the MS data.
         """
-        match = self._summaries(self._folder(self.cfg, "cls"), split, options).match
+        match = self._summaries_in_training(split, options).match
         used = pairs["cls"].ordered_indices()
         if lacking := int((match[used] < 0).sum()):
             raise UserError(
@@ -340,13 +362,12 @@ class CrossLingualSummarizationTask(MiniBatchTask):
     # ---- generation ----------------------------------------------------------------------------
 
     def build_generator(
-        self, models: Any, args: Any, *, task: Any = None, extra_gen_cls_kwargs: Any = None, **settings: Any
+        self, models: Any, args: Any, *, extra_gen_cls_kwargs: Any = None, **settings: Any
     ) -> Any:
-        """fairseq's generator; with ``--langs`` it starts and ends with the target's language, as mBART."""
+        """fairseq's generator; with ``--langs`` no output shows a language."""
         extra = dict(extra_gen_cls_kwargs or {})
         if self.languages:
-            language = self._language_id("target", task or self.eval_task)
-            extra |= {"eos": language, "symbols_to_strip_from_output": self.hidden_symbols}
+            extra["symbols_to_strip_from_output"] = self.hidden_symbols
         return super().build_generator(models, args, extra_gen_cls_kwargs=extra, **settings)
 
     @property
@@ -364,11 +385,16 @@ class CrossLingualSummarizationTask(MiniBatchTask):
     def inference_step(
         self, generator: Any, models: Any, sample: dict, prefix_tokens: Any = None, constraints: Any = None
     ) -> Any:
-        """Decode a batch with the mean of its latents' priors, or with K draws (best score first)."""
+        """Decode a batch with the mean of its latents' priors, or with K draws (best score first).
+
+        With ``--langs`` outputs start and end with the target language of the batch's task, as mBART's.
+        """
         task = sample["net_input"].get("task", self.eval_task)
         start = self.dictionary.bos() if self.text_bos else None
         if self.tag_place == "target":
             start = self.dictionary.index(task_tag(task))
+        if self.languages and isinstance(generator, SequenceGenerator):
+            generator.eos = self._language_id("target", task if task in TASKS else self.eval_task)
         sample = {**sample, "net_input": {**sample["net_input"], "task": task}}
         return self.decode(generator, models, sample, start, prefix_tokens, constraints)
 

@@ -259,6 +259,14 @@ def test_a_card_of_mbart_names_only_settings_that_were_given(vhm_card, small, tm
     assert settings["init_from"] == "model.pt" and "share_decoder_input_output_embed" not in settings
 
 
+@pytest.mark.parametrize("kl_normalization", ["released", "sum"])
+def test_a_card_says_which_loss_a_model_of_the_released_code_had(vhm_card, small, tmp_path, kl_normalization):
+    vhm_card(small(released_code_compat=True, latent_dim=256, kl_normalization=kl_normalization))
+    settings = yaml.safe_load(block_of(parts(tmp_path / "run")[1]))
+    chosen = ("released_code_compat", "kl_normalization", "latent_dim")
+    assert [settings.get(name) for name in chosen] == [True, kl_normalization, None]
+
+
 def test_a_card_says_how_the_run_and_its_latents_were(vhm_card, small, tmp_path):
     """In 16 bits; with a latent of a plugin's that z_cls is not said to depend on; evaluated on MT."""
     given = {"latents": "topic,cls", "tasks": "mt,ms", "source_lang": "en", "target_lang": "zh"}

@@ -161,6 +161,10 @@ def test_outputs_and_references_show_no_language_and_sources_do(generate, data, 
     assert all(source.startswith(f"<{task}>") for source in printed(process, "S").values())
 
 
+def test_a_subset_of_one_task_is_decoded_into_the_language_of_that_task(generate):
+    assert hypotheses(generate("--gen-subset", "test_ms")) == hypotheses(generate("--eval-task", "ms"))
+
+
 def test_the_checkpoint_knows_its_languages(generate):
     assert hypotheses(generate()) == hypotheses(generate("--langs", mbart.LANGS))
 

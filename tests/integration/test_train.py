@@ -7,7 +7,20 @@ import struct
 import pytest
 import sacrebleu
 import torch
-from commands import REPOSITORY, decoding, difference, hypotheses, learned, logged, printed, read, training
+from commands import (
+    PLUGIN,
+    REPOSITORY,
+    decoding,
+    difference,
+    hypotheses,
+    learned,
+    logged,
+    printed,
+    read,
+    training,
+)
+from fairseq import options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from tensorboardX.proto.event_pb2 import Event
 
 from fairseq_vhm.metrics.rouge import sentence_rouge
@@ -197,12 +210,22 @@ def test_without_latents_it_is_a_plain_transformer_under_fairseqs_criterion(toy_
         (["--released-code-compat"], {"mt", "ms", "cls"}),
     ],
 )
-def test_each_ablation_trains_and_logs_the_latents_it_has(toy_data, forked, tmp_path, flags, latents):
+def test_each_ablation_trains_by_its_loss_and_logs_its_latents(toy_data, forked, tmp_path, flags, latents):
     process = forked("fairseq-train", *training(toy_data, tmp_path, *flags, updates=2))
     (validation,) = logged(process, "valid")
     assert {task for task in TASKS if f"valid_kl_{task}" in validation} == latents
-    parameters = read(tmp_path / "checkpoint_last.pt")["model"]
-    assert {name.split(".")[3] for name in parameters if "hierarchy.prior." in name} == latents
+    saved = read(tmp_path / "checkpoint_last.pt")
+    assert {name.split(".")[3] for name in saved["model"] if "hierarchy.prior." in name} == latents
+    kl_normalization = "released" if "--released-code-compat" in flags else "sum"
+    assert saved["cfg"]["criterion"]["kl_normalization"] == kl_normalization
+
+
+def test_the_users_own_loss_wins_over_that_of_the_released_code(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    given = ["DATA", *PLUGIN, "--arch", "vhm_transformer_tiny", "--released-code-compat"]
+    given += ["--criterion", "elbo", "--kl-normalization", "sum"]
+    args = options.parse_args_and_arch(options.get_training_parser(), given)
+    assert convert_namespace_to_omegaconf(args).criterion.kl_normalization == "sum"
 
 
 @pytest.mark.parametrize("precision", [["--bf16"], ["--fp16", "--fp16-no-flatten-grads"]])

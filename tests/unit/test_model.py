@@ -175,6 +175,22 @@ def test_a_summary_stands_for_the_target_of_z_ms_and_for_the_document_of_z_mt():
     torch.testing.assert_close(on_cls["mt"].posterior.mean, as_mt["mt"].posterior.mean)
 
 
+def test_a_pair_without_a_summary_is_inferred_from_document_and_target():
+    """A row with a summary gets what a batch of such rows gets, the others what a batch without gets."""
+    model, batch = make_model(DICTIONARY).eval(), make_batch(DICTIONARY)
+    source, target = batch["net_input"]["src_tokens"], batch["target"]
+    summary, with_one = target.flip(0), torch.arange(len(target)) % 2 == 0
+    rows = with_one.nonzero().flatten()
+    everywhere, nowhere, some = (
+        model.encoder(source, task="cls", target=target, **given)["bundle"]
+        for given in ({"summary": summary}, {}, {"summary": summary[rows], "summary_rows": rows})
+    )
+    for name in ("mt", "ms"):
+        for side in ("posterior", "prior"):
+            found, with_it, without = (getattr(of[name], side).mean for of in (some, everywhere, nowhere))
+            torch.testing.assert_close(found, torch.where(with_one.unsqueeze(1), with_it, without))
+
+
 def test_words_pooling_leaves_out_eos_and_tag():
     model, batch = make_model(DICTIONARY, latent_pooling="words").eval(), make_batch(DICTIONARY)
     pooled = []

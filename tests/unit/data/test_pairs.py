@@ -102,16 +102,19 @@ def test_source_tag_stands_before_the_text_and_target_tag_starts_the_decoder(fol
 
 
 def test_a_batch_keeps_each_summary_with_its_pair_and_no_pairs_make_no_batch(folders, dictionary):
-    """Summaries are their pairs' numbers, so that sorting by length shows."""
-    def numbered(index, target):
-        return torch.tensor([*[4 + index] * (index + 1), dictionary.eos()])
+    """Summaries are their pairs' numbers, so that sorting by length shows; pair 2 has none."""
+    def numbered(index):
+        return None if index == 2 else torch.tensor([*[4 + index] * (index + 1), dictionary.eos()])
 
     folder, options = folders["cls"], PairOptions(max_source=64, max_target=64, tag_place="source")
     pairs = load_pairs(folder, "train", dictionary, options, summaries=numbered)
     batch = pairs.collater([pairs[index] for index in range(4)])
-    for row, index in enumerate(batch["id"].tolist()):
-        expected = [*numbered(index, None).tolist(), *[dictionary.pad()] * (3 - index)]
-        assert batch["net_input"]["summary"][row].tolist() == expected
+    net_input = batch["net_input"]
+    rows = [batch["id"].tolist()[row] for row in net_input["summary_rows"]]
+    assert sorted(rows) == [0, 1, 3]
+    for index, summary in zip(rows, net_input["summary"].tolist(), strict=True):
+        assert summary == [*numbered(index).tolist(), *[dictionary.pad()] * (3 - index)]
+    assert "summary" not in pairs.collater([pairs[2]])["net_input"]
     assert pairs.collater([]) == {}
 
 
@@ -162,8 +165,7 @@ def test_summaries_come_from_the_ms_pair_of_the_same_document():
 
     documents, ms_documents = texts(5, 6, 7), texts(7, 5)
     lookup = SummaryLookup(documents, ms_documents, texts(2, 3))
-    target = torch.tensor([9, 2])
     assert lookup.found == 2
-    torch.testing.assert_close(lookup(0, target), torch.tensor([4, 5, 2]))
-    torch.testing.assert_close(lookup(1, target), target)
-    torch.testing.assert_close(lookup(2, target), torch.tensor([4, 2]))
+    torch.testing.assert_close(lookup(0), torch.tensor([4, 5, 2]))
+    assert lookup(1) is None
+    torch.testing.assert_close(lookup(2), torch.tensor([4, 2]))

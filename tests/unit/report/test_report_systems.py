@@ -33,7 +33,12 @@ def trained(tmp_path):
         ({"no_hierarchy": True}, "w/o hierarchy", 5),
         ({"arch": "vhm_mbart_large"}, "VHM + mBART", 0),
         ({"arch": "vhm_transformer_tiny"}, "VHM", 0),
-        ({"released_code_compat": True}, "VHM, as released", 0),
+        ({"released_code_compat": True, "kl_normalization": "released"}, "VHM, as released", 0),
+        (
+            {"released_code_compat": True, "kl_normalization": "sum"},
+            "VHM, as released but --kl-normalization sum",
+            0,
+        ),
         ({"latents": "mt"}, "vhm_transformer --latents mt", None),
         ({"tasks": "cls,ms"}, "vhm_transformer --latents mt,ms,cls --tasks cls,ms", None),
         ({"arch": "transformer"}, "transformer", None),

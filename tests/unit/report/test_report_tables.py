@@ -257,7 +257,7 @@ def test_size_and_time_stand_beside_rouge(report):
         ({"tasks": "cls,mt,ms"}, "1 cls + 1 mt + 1 ms"),
         ({"tasks": "cls"}, "1 cls"),
         ({"tasks": "cls,mt", "task_ratio": "mt:3", "update_freq": [2]}, "2 cls + 6 mt"),
-        ({"tasks": "cls,mt", "task_ratio": "2,1"}, "2 cls + 1 mt"),
+        ({"tasks": "mt,ms,cls", "task_ratio": "1,2,4"}, "1 mt + 2 ms + 4 cls"),
         ({"tasks": "cls,mt,ms", "task_schedule": "alternate", "distributed_world_size": 8}, "8 of one task"),
         ({}, None),
     ],

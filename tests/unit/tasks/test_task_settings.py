@@ -49,6 +49,22 @@ def test_a_longest_source_without_room_for_a_token_is_refused(cross_lingual, mar
     assert 5 in task.build_dataset_for_inference([line], torch.tensor([3]))[0]["source"]
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"tasks": "mt,ms,cls", "task_ratio": "1,2,4"}, {"mt": 1, "ms": 2, "cls": 4}),
+        ({"tasks": "ms, cls", "task_ratio": "ms:3"}, {"ms": 3, "cls": 1}),
+        (
+            {"tasks": "mt,cls", "pretraining_tasks": "dae,mlm", "task_ratio": "2,3,4,5"},
+            {"mt": 2, "cls": 3, "dae": 4, "mlm": 5},
+        ),
+    ],
+    ids=["bare", "named", "pre-training"],
+)
+def test_bare_numbers_of_the_ratio_are_in_the_order_in_which_tasks_are_named(cross_lingual, flags, expected):
+    assert cross_lingual(**flags).ratio == expected
+
+
 # ---- tasks of plugins --------------------------------------------------------------------------
 
 
