@@ -5,6 +5,7 @@ from argparse import Namespace
 from types import ModuleType
 
 from fairseq_vhm.compat import (
+    amp,
     batching,
     checkpoints,
     encoding,
@@ -33,6 +34,7 @@ def apply() -> None:
     loading.wait_at_exit()
     ngrams.mend_ngrams()
     non_finite.let_tasks_decide()
+    amp.mend_amp()
     errors.install()
     saving.save_whole()
     if (program := sys.modules.get("fairseq_cli.train")) is not None:

@@ -10,7 +10,7 @@ Delete when ``fairseq.trainer.Trainer.train_step`` lets a task decide about a ``
 
 import logging
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 import torch
@@ -39,18 +39,15 @@ def _raising(clip_grad_norm: Callable) -> Callable:
     def clip_or_raise(trainer: Trainer, max_norm: float) -> torch.Tensor:
         if not hasattr(trainer.task, "non_finite"):
             return clip_grad_norm(trainer, max_norm)
-        amp, clip = trainer.cfg.common.amp, partial(clip_grad_norm, trainer)
-        if amp and not trainer.cuda:  # its loss scale is off there, and asked for all the same
-            amp, clip = False, trainer.optimizer.fp32_optimizer.clip_grad_norm
         try:
-            norm = clip(max_norm).cpu()
+            norm = clip_grad_norm(trainer, max_norm).cpu()
         except FloatingPointError as error:
             raise NonFiniteGradient(str(error)) from error
         except OverflowError as error:
             if trainer.cuda:
                 raise
             raise ScaledOverflow(str(error)) from error
-        if not amp and not torch.isfinite(norm):
+        if not trainer.cfg.common.amp and not torch.isfinite(norm):
             raise NonFiniteGradient
         return norm
 

@@ -110,6 +110,10 @@ CONTRADICTIONS = {
         ["--best-checkpoint-metric", "rougeL", "--maximize-best-checkpoint-metric"],
         ["--best-checkpoint-metric rougeL", "--eval-rouge"],
     ),
+    "schedule without a window": (
+        ["--fp16", "--update-freq", "2,1"],
+        ["--update-freq 2,1", "--fp16-scale-window"],
+    ),
     "missing validation subset": (["--valid-subset", "valid_foo"], ["valid_foo", AGAIN]),
 }
 

@@ -1,6 +1,7 @@
 """A loss that is NaN or infinite, in runs of fairseq-train: named, and skipped or the end of the run."""
 
 import re
+from pathlib import Path
 
 import pytest
 import tiny
@@ -13,6 +14,7 @@ RARE = "w39"
 LINE = {"train": 7, "valid": 2}  # of the MT data; the only lines with the rare word
 HUGE = 3e38  # finite; times the embeddings' scale it is not
 VALIDATED = ("--no-epoch-checkpoints", "--max-tokens", 120, "--validate-interval-updates", 1)
+SCALED = str(Path(__file__).parent / "scaled_on_cpu.py")
 KEPT = ("--no-epoch-checkpoints", "--disable-validation", "--max-tokens", 120)
 
 
@@ -110,11 +112,13 @@ def test_a_skipped_update_changes_nothing(stops_and_goes_on, tmp_path):
     assert difference(learned(behind), learned(before)) is None
 
 
-def test_so_many_updates_in_a_row_are_not_skipped(data, altered, forked, tmp_path):
+@pytest.mark.parametrize("program", ["fairseq-train", SCALED], ids=["not scaled", "at the least scale"])
+def test_so_many_updates_in_a_row_are_not_skipped(data, altered, forked, tmp_path, program):
     bias = "encoder.hierarchy.posterior.mt.std.2.bias"
     altered(tmp_path / "checkpoint_last.pt", **{bias: (slice(None), 1e30)})
-    flags = (*KEPT, "--amp", "--reset-optimizer", "--non-finite", "skip", "--non-finite-limit", 3)
-    process = forked("fairseq-train", *training(data, tmp_path, *flags, updates=20), fails=True)
+    flags = (*KEPT, "--amp", "--amp-init-scale", 4, "--min-loss-scale", 2, "--reset-optimizer")
+    flags += ("--non-finite", "skip", "--non-finite-limit", 3)
+    process = forked(program, *training(data, tmp_path, *flags, updates=20), fails=True)
     assert len(skipped(process)) == 2
     update, cause = stopped(process)
     assert update == 1 and cause.startswith("the KL of z_mt is inf for id ")
@@ -177,6 +181,17 @@ def test_an_overflow_under_the_loss_scale_of_fp16_is_no_fault(data, forked, tmp_
     assert [float(scale) for scale in scales] == [2.0**n for n in range(23, 23 - len(scales), -1)]
     assert scales and [log["num_updates"] for log in logged(process, "train_inner")] == [1, 2, 3]
     assert not skipped(process)
+
+
+def test_a_mini_batch_that_overflows_under_amp_is_tried_again(data, forked, tmp_path):
+    """Up to three times in all; later, where each update doubles the scale, twice."""
+    flags = (*KEPT, "--amp", "--amp-init-scale", 2**127, "--amp-scale-window", 1)
+    process = forked(SCALED, *training(data, tmp_path, *flags, updates=10))
+    words = re.findall(r"AMP: (overflow|skipping)|train_inner \| \{.*\"(num_updates)\"", process.stdout)
+    words = ["".join(word) for word in words]
+    first = words.index("num_updates")
+    assert words[:first].count("overflow") // 3 == words[:first].count("skipping") > 0
+    assert words[first:].count("overflow") > 3 and "skipping" not in words[first:]
 
 
 def test_a_loss_that_is_nan_at_the_least_scale_of_fp16_stops_the_run(data, altered, forked, tmp_path):

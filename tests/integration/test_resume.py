@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from commands import difference, learned, logged, read, training
 
+SCALED = str(Path(__file__).parent / "scaled_on_cpu.py")
 SETTINGS = {
     "joint": [],
     "alternate": ["--task-schedule", "alternate", "--task-ratio", "cls:2"],
@@ -104,6 +105,20 @@ def test_a_stopped_run_that_began_with_a_named_checkpoint_says_how_to_go_on(
     assert logged(resumed, "train_inner")[0]["num_updates"] > 9
     whole = learned(uninterrupted("joint") / "checkpoint_last.pt")
     assert difference(whole, learned(tmp_path / "checkpoint_last.pt")) is None
+
+
+def test_under_amp_the_scale_changes_nothing_and_goes_on(toy_data, forked, tmp_path):
+    """One too high at first: a mini-batch overflows and meets its noise again; none in the resumed run."""
+    flags = ("--amp", "--amp-init-scale", 2**124, "--no-epoch-checkpoints", "--disable-validation")
+    plain, scaled = tmp_path / "plain", tmp_path / "scaled"
+    forked("fairseq-train", *training(toy_data, plain, *flags, updates=4))
+    first = forked(SCALED, *training(toy_data, scaled, *flags, updates=2))
+    second = forked(SCALED, *training(toy_data, scaled, *flags, updates=4))
+    assert "AMP: overflow" in first.stdout and "AMP: skipping" not in first.stdout
+    assert "AMP: overflow" not in second.stdout
+    expected, found = (learned(folder / "checkpoint_last.pt") for folder in (plain, scaled))
+    assert 2**100 < found["optimizer"].pop("amp_scaler")["scale"] < 2**124
+    assert difference(expected, found) is None
 
 
 def updates(folder: Path) -> int:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from fairseq import checkpoint_utils
+from fairseq import checkpoint_utils, optim
 from fairseq.data import data_utils
 from fairseq.distributed import utils as distributed_utils
 from fairseq.models import distributed_fairseq_model
@@ -34,6 +34,7 @@ MENDED = {
     data_utils: ("batch_by_size",),
     distributed_fairseq_model: ("DistributedDataParallel", "DistributedTimeoutWrapper"),
     distributed_utils: ("distributed_init", "distributed_main"),
+    optim: ("AMPOptimizer",),
     sys: ("excepthook",),
     Trainer: ("load_checkpoint", "save_checkpoint", "clip_grad_norm", "train_step"),
 }
@@ -131,6 +132,23 @@ def test_bf16_is_not_taken_for_a_tpu():
     args = argparse.Namespace(bf16=True, tpu=True)
     mend_arguments(args)
     assert args.tpu is False
+
+
+@pytest.mark.parametrize(("precision", "refused"), [("fp16", True), ("bf16", False), ("amp", False)])
+def test_a_schedule_of_update_freq_needs_a_window_where_fp16_scales_the_loss(precision, refused):
+    args = argparse.Namespace(update_freq=[2, 1], fp16_scale_window=None, **{precision: True})
+    if refused:
+        with pytest.raises(UserError, match="^--update-freq 2,1: .* --fp16 .* --fp16-scale-window"):
+            mend_arguments(args)
+        args.fp16_scale_window = 4
+    mend_arguments(args)
+    assert bool(args.fp16_scale_window) == (precision != "amp")  # fairseq asks for it of --bf16 too
+
+
+@pytest.mark.parametrize("other", ["fp16", "bf16"])
+def test_amp_beside_another_precision_is_refused(other):
+    with pytest.raises(UserError, match=f"--amp beside --{other}"):
+        mend_arguments(argparse.Namespace(amp=True, **{other: True}))
 
 
 def test_several_processes_without_gpus_are_refused_unless_started_one_by_one():
