@@ -17,7 +17,7 @@ from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import FairseqTask
 from torch import Tensor
 
-from fairseq_vhm.compat.resuming import ResumableIterator
+from fairseq_vhm.compat.position import ResumableIterator
 from fairseq_vhm.data.languages import MarkedDictionary
 from fairseq_vhm.data.pairs import Batching
 from fairseq_vhm.errors import UserError
