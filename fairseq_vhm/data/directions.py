@@ -299,10 +299,13 @@ class SampledSteps(FairseqDataset):
     def __len__(self) -> int:
         return sum(len(batches) for streams in self.mini_batches.values() for batches in streams)
 
+    def examples_of(self, turn: Turn) -> np.ndarray:
+        """The numbers of the examples of a mini-batch."""
+        return self.mini_batches[turn.task][turn.stream][turn.number]
+
     def __getitem__(self, turn: Turn) -> Drawn:
         pairs = self.parts[turn.task]
-        numbers = self.mini_batches[turn.task][turn.stream][turn.number]
-        return Drawn(turn, [pairs[int(number)] for number in numbers])
+        return Drawn(turn, [pairs[int(number)] for number in self.examples_of(turn)])
 
     def collater(self, drawn: list[Drawn]) -> dict:
         """``{"mini_batches": [...]}``; each names a ``stream`` and a ``position``, which no other one has."""

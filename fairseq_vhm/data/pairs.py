@@ -208,10 +208,13 @@ class TrainingSteps(FairseqDataset):
     def __len__(self) -> int:
         return sum(len(batches) for batches in self.mini_batches.values())
 
+    def examples_of(self, turn: Turn) -> np.ndarray:
+        """The positions of a mini-batch's pairs among those of their task."""
+        return self.mini_batches[turn.task][turn.number]
+
     def __getitem__(self, turn: Turn) -> dict:
         pairs = self.parts[turn.task]
-        chosen = self.mini_batches[turn.task][turn.number]
-        batch = pairs.collater([pairs.at(int(i), turn.position) for i in chosen])
+        batch = pairs.collater([pairs.at(int(i), turn.position) for i in self.examples_of(turn)])
         return {**batch, "stream": turn.task, "position": turn.position}
 
     def collater(self, mini_batches: list[dict]) -> dict:

@@ -69,11 +69,11 @@ class RoundRobinPlan:
         """
         cursors = {task: self._streamed_before(task, epoch) for task in self.batches}
         for _ in range(self.cycles(epoch)):
-            yield from self._cycle(cursors, self._steps_per_update(epoch))
+            yield from self._cycle(cursors, self.steps_per_update(epoch))
 
     def cycles(self, epoch: int) -> int:
         """Number of cycles in an epoch."""
-        used = self._steps_per_update(epoch)
+        used = self.steps_per_update(epoch)
         return max(math.ceil(n / (used * self.ratio[task])) for task, n in self.batches.items())
 
     def updates(self, epoch: int) -> int:
@@ -99,11 +99,10 @@ class RoundRobinPlan:
 
     def _streamed_before(self, task: str, epoch: int) -> int:
         """How many mini-batches of the task's stream earlier epochs have used."""
-        return sum(
-            self.cycles(e) * self._steps_per_update(e) * self.ratio[task] for e in range(1, epoch)
-        )
+        return sum(self.cycles(e) * self.steps_per_update(e) * self.ratio[task] for e in range(1, epoch))
 
-    def _steps_per_update(self, epoch: int) -> int:
+    def steps_per_update(self, epoch: int) -> int:
+        """Steps of all ranks together that make up an update of an epoch."""
         return self.update_freq[min(epoch, len(self.update_freq)) - 1] * self.shards
 
 

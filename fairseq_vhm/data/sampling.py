@@ -190,7 +190,7 @@ class SampledPlan:
 
     def updates(self, epoch: int) -> int:
         """Number of optimizer updates in an epoch."""
-        an_update = self._steps_per_update(epoch) * self.sampler.sampling.micro_batches
+        an_update = self.steps_per_update(epoch) * self.sampler.sampling.micro_batches
         return self.epoch_updates or max(1, math.ceil(sum(self.streams[0].batches) / an_update))
 
     def draws(self, epoch: int) -> np.ndarray:
@@ -199,7 +199,7 @@ class SampledPlan:
 
     def steps(self, epoch: int) -> list[list[Turn]]:
         """The steps of an epoch (from 1), ``update_freq x shards`` in a row an update."""
-        drawn, per_update = self.draws(epoch), self._steps_per_update(epoch)
+        drawn, per_update = self.draws(epoch), self.steps_per_update(epoch)
         firsts = []
         for streams in self.streams:
             taken = np.asarray(streams.of_direction)[drawn]
@@ -221,7 +221,8 @@ class SampledPlan:
                 order = _order(self.seed, streams.task, stream, passes, streams.batches[stream])
                 yield Turn(streams.task, stream, int(order[within]), position)
 
-    def _steps_per_update(self, epoch: int) -> int:
+    def steps_per_update(self, epoch: int) -> int:
+        """Steps of all ranks together that make up an update of an epoch."""
         return self.update_freq[min(epoch, len(self.update_freq)) - 1] * self.shards
 
 
@@ -230,7 +231,7 @@ def _used(plan: SampledPlan, streams: Streams, epoch: int) -> np.ndarray:
     """Mini-batches of each stream that an epoch uses."""
     taken = np.asarray(streams.of_direction)[plan.draws(epoch)]
     drawn = np.bincount(taken[taken >= 0], minlength=len(streams.batches))
-    return drawn * plan._steps_per_update(epoch)
+    return drawn * plan.steps_per_update(epoch)
 
 
 def _occurrences(taken: np.ndarray) -> np.ndarray:

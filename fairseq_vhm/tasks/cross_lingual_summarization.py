@@ -339,13 +339,13 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         batching = self.batching_of(settings)
         if isinstance(dataset, MultiTaskPairs):
             self.check_fits(dataset.parts, batching.max_tokens, "--max-tokens-valid")
-            batches = dataset.batches(batching)
-        else:
-            self.check_fits(dataset.parts, batching.max_tokens, "--max-tokens")
-            dataset, batches = self._plan(dataset, batching, settings)
-        return self.iterator_over(dataset, batches, settings)
+            return self.iterator_over(dataset, dataset.batches(batching), settings)
+        self.check_fits(dataset.parts, batching.max_tokens, "--max-tokens")
+        return self._training_iterator(dataset, batching, settings)
 
-    def _plan(self, pairs: TrainingPairs, batching: Batching, settings: dict) -> Any:
+    def _training_iterator(
+        self, pairs: TrainingPairs, batching: Batching, settings: dict
+    ) -> EpochBatchIterator:
         steps = pairs.steps(batching)
         plan = steps.plan(
             str(self.cfg.task_schedule),
@@ -357,7 +357,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         epoch = settings.get("epoch", 1)
         sizes = ", ".join(f"{task} {count:,}" for task, count in plan.batches.items())
         logger.info(f"epoch {epoch}: {plan.updates(epoch):,} updates ({sizes} mini-batches)")
-        return steps, lambda _, epoch: list(plan.steps(epoch))
+        return self.iterator_over_plan(steps, plan, settings)
 
     # ---- generation ----------------------------------------------------------------------------
 

@@ -321,7 +321,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
         )
         epoch = settings.get("epoch", 1)
         logger.info(f"epoch {epoch}: {plan.updates(epoch):,} updates of {self.cfg.micro_batches} directions")
-        return self.iterator_over(steps, lambda _, epoch: plan.steps(epoch), settings)
+        return self.iterator_over_plan(steps, plan, settings)
 
     # ---- generation ----------------------------------------------------------------------------
 

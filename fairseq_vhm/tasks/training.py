@@ -5,8 +5,9 @@ import logging
 import math
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import FairseqTask
 from torch import Tensor
 
+from fairseq_vhm.compat.position import ResumableIterator
 from fairseq_vhm.data.languages import MarkedDictionary
 from fairseq_vhm.data.pairs import Batching
 from fairseq_vhm.errors import UserError
@@ -143,9 +145,14 @@ class MiniBatchTask(FairseqTask):
         )
 
     @staticmethod
-    def iterator_over(dataset: Any, batches: Any, settings: dict) -> EpochBatchIterator:
+    def iterator_over(
+        dataset: Any,
+        batches: Any,
+        settings: dict,
+        kind: Callable[..., EpochBatchIterator] = EpochBatchIterator,
+    ) -> EpochBatchIterator:
         """fairseq's iterator over batches in the order given, or given for each epoch by a function."""
-        return EpochBatchIterator(
+        return kind(
             dataset=dataset,
             collate_fn=dataset.collater,
             batch_sampler=batches,
@@ -158,6 +165,12 @@ class MiniBatchTask(FairseqTask):
             disable_shuffling=True,
             persistent_workers=False,  # an iterator lives for one epoch; idle workers would delay its end
         )
+
+    @classmethod
+    def iterator_over_plan(cls, steps: Any, plan: Any, settings: dict) -> EpochBatchIterator:
+        """An iterator over the steps of a plan, which goes on within an epoch on any number of ranks."""
+        kind = partial(ResumableIterator, steps_per_update=plan.steps_per_update)
+        return cls.iterator_over(steps, lambda _, epoch: plan.steps(epoch), settings, kind)
 
     @staticmethod
     def check_fits(parts: Mapping, max_tokens: int | None, flag: str) -> None:

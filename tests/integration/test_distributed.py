@@ -87,6 +87,17 @@ def test_two_ranks_resume_where_they_stopped(two_ranks, tmp_path, schedule, load
         assert difference(final(whole[0]), final(rank)) is None
 
 
+def test_two_ranks_go_on_within_an_epoch_where_one_rank_stopped(toy_data, forked, two_ranks, tmp_path):
+    """They end that epoch and begin the next."""
+    flags = (*SGD, "--max-tokens", 60, "--save-interval-updates", 4, "--update-freq")
+    one = forked("fairseq-train", *training(toy_data, tmp_path / "one", *flags, 2, updates=11))
+    start = ("--restore-file", tmp_path / "one" / "checkpoint_1_4.pt")
+    processes, ranks = two_ranks(tmp_path / "two", *flags, 1, *start, updates=11)
+    ends = [logged(process, "train")[0]["train_num_updates"] for process in (one, processes[0])]
+    assert 4 < ends[0] == ends[1] < 11
+    assert largest_deviation(final(tmp_path / "one")["model"], final(ranks[0])["model"]) < RELATIVE
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_pytorch_ddp_learns_what_legacy_ddp_learns(two_ranks, tmp_path, schedule):
     flags = (*SCHEDULES[schedule], *SGD)
