@@ -1,6 +1,5 @@
 """Work-rounds for fairseq on today's stack: one reason a file, each with when it can go."""
 
-import sys
 from argparse import Namespace
 from types import ModuleType
 
@@ -13,6 +12,7 @@ from fairseq_vhm.compat import (
     ngrams,
     non_finite,
     processes,
+    programs,
     saving,
     warnings,
 )
@@ -35,7 +35,7 @@ def apply() -> None:
     non_finite.let_tasks_decide()
     errors.install()
     saving.save_whole()
-    if (program := sys.modules.get("fairseq_cli.train")) is not None:
+    if (program := programs.training()) is not None:
         _mend_training(program)
 
 
