@@ -41,7 +41,7 @@ def apply() -> None:
 
 def _mend_training(program: ModuleType) -> None:
     """What is to be mended in ``fairseq_cli.train``, where that is the command that runs."""
-    from fairseq_vhm.compat import best_metric, fallback, finished, patience, preemption, ranks
+    from fairseq_vhm.compat import best_metric, fallback, finished, patience, preemption, ranks, spawning
 
     best_metric.choose_by_the_first(program)
     fallback.fall_back()
@@ -49,6 +49,7 @@ def _mend_training(program: ModuleType) -> None:
     patience.keep_the_count(program)
     preemption.save_before_exit(program)
     ranks.bound_the_waiting()
+    spawning.look_after_ranks()
 
 
 def mend_arguments(args: Namespace) -> None:

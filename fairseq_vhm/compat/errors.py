@@ -13,13 +13,13 @@ _installed = False
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if (mistake := _mistake_behind(error)) is not None:
+    if (mistake := mistake_behind(error)) is not None:
         print(f"fairseq_vhm: error: {mistake}", file=sys.stderr)
     else:
         _hook_before(kind, error, trace)
 
 
-def _mistake_behind(error: BaseException | None) -> UserError | None:
+def mistake_behind(error: BaseException | None) -> UserError | None:
     """The error itself, or the one that it took the place of: fairseq's trainer replaces those of loading."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__

@@ -34,7 +34,7 @@ MENDED = {
     ),
     data_utils: ("batch_by_size",),
     distributed_fairseq_model: ("DistributedDataParallel", "DistributedTimeoutWrapper"),
-    distributed_utils: ("distributed_init", "distributed_main"),
+    distributed_utils: ("call_main", "distributed_init", "distributed_main"),
     sys: ("excepthook",),
     Trainer: ("load_checkpoint", "save_checkpoint", "clip_grad_norm", "train_step"),
 }
