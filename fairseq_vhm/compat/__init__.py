@@ -1,6 +1,5 @@
 """Work-rounds for fairseq on today's stack: one reason a file, each with when it can go."""
 
-import sys
 from argparse import Namespace
 from types import ModuleType
 
@@ -14,6 +13,7 @@ from fairseq_vhm.compat import (
     ngrams,
     non_finite,
     processes,
+    programs,
     saving,
     warnings,
 )
@@ -37,13 +37,22 @@ def apply() -> None:
     amp.mend_amp()
     errors.install()
     saving.save_whole()
-    if (program := sys.modules.get("fairseq_cli.train")) is not None:
+    if (program := programs.training()) is not None:
         _mend_training(program)
 
 
 def _mend_training(program: ModuleType) -> None:
     """What is to be mended in ``fairseq_cli.train``, where that is the command that runs."""
-    from fairseq_vhm.compat import best_metric, fallback, finished, patience, preemption, ranks, resuming
+    from fairseq_vhm.compat import (
+        best_metric,
+        fallback,
+        finished,
+        patience,
+        preemption,
+        ranks,
+        resuming,
+        spawning,
+    )
 
     best_metric.choose_by_the_first(program)
     resuming.say_what_differs()
@@ -52,6 +61,7 @@ def _mend_training(program: ModuleType) -> None:
     patience.keep_the_count(program)
     preemption.save_before_exit(program)
     ranks.bound_the_waiting()
+    spawning.look_after_ranks()
 
 
 def mend_arguments(args: Namespace) -> None:

@@ -7,13 +7,14 @@ They are let through as surrogates here, so that the task can name the line.  De
 import fileinput
 import functools
 import sys
-from pathlib import PurePath
 from typing import Any
+
+from fairseq_vhm.compat.programs import is_running
 
 
 def keep_broken_bytes() -> None:
     """Read broken UTF-8 as surrogates, in ``fairseq-interactive`` alone."""
-    if PurePath(sys.argv[0] if sys.argv else "").name != "fairseq-interactive":
+    if not is_running("interactive"):
         return
     if sys.stdin is not None:
         stdin: Any = sys.stdin

@@ -139,4 +139,5 @@ def bound_the_waiting() -> None:
     rolls: list[Roll] = []
     distributed_utils.distributed_init = _initialising_in_time(distributed_utils.distributed_init, rolls)
     distributed_utils.distributed_main = _naming_the_missing(distributed_utils.distributed_main, rolls)
-    distributed_fairseq_model.DistributedTimeoutWrapper = lambda model, timeout: model
+    if not dist.is_initialized():  # else the group has met without a limit of ours, and fairseq's stays
+        distributed_fairseq_model.DistributedTimeoutWrapper = lambda model, timeout: model

@@ -27,5 +27,7 @@ def silence() -> None:
         warnings.filterwarnings("ignore", **entry)
     # fairseq: "Please install tensorboardX" although torch's own TensorBoard writer is used
     logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
+    # torch: that it ends the other ranks after one, which says why itself
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     # hydra: two lines of its own when fairseq-generate begins, whose logging is not set up yet
     logging.getLogger("hydra.core.utils").setLevel(logging.INFO)

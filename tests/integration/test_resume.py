@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import fairseq_cli.train
 import pytest
 from commands import difference, learned, logged, read, training
 
@@ -71,9 +72,9 @@ def test_the_comparison_notices_a_single_update(uninterrupted, name):
     assert difference(learned(checkpoint), learned(folder / "checkpoint_last.pt")) is not None
 
 
-def send_at(update: int, number: signal.Signals, forked, command: list):
+def send_at(update: int, number: signal.Signals, forked, command: list, program: str = "fairseq-train"):
     """Start a run and send it a signal when it has logged an update; the ended process."""
-    started = forked.start("fairseq-train", *command)
+    started = forked.start(program, *command)
     started.wait_for(f'"num_updates": "{update}"')
     os.kill(started.pid, number)
     return started.wait()
@@ -124,6 +125,15 @@ def test_under_amp_the_scale_changes_nothing_and_goes_on(toy_data, forked, tmp_p
 def updates(folder: Path) -> int:
     """Those that the last checkpoint has had."""
     return read(folder / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"]
+
+
+def test_training_is_mended_where_python_runs_its_module(toy_data, forked, tmp_path):
+    """``python -m fairseq_cli.train``: the functions that are to be mended are those of ``__main__``."""
+    program, command = fairseq_cli.train.__file__, arguments(toy_data, tmp_path, "joint", "--max-update", 20)
+    assert send_at(4, signal.SIGTERM, forked, command, program).returncode == 75
+    forked(program, *command)
+    assert updates(tmp_path) == 20
+    assert "nothing left to train" in forked(program, *command).stdout
 
 
 def test_signals_to_the_loading_workers_too_save_first(toy_data, forked, uninterrupted, tmp_path):

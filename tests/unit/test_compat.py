@@ -8,6 +8,7 @@ import pickle
 import sys
 from types import SimpleNamespace
 
+import fairseq_cli.interactive
 import numpy as np
 import pytest
 import torch
@@ -33,7 +34,7 @@ MENDED = {
     ),
     data_utils: ("batch_by_size",),
     distributed_fairseq_model: ("DistributedDataParallel", "DistributedTimeoutWrapper"),
-    distributed_utils: ("distributed_init", "distributed_main"),
+    distributed_utils: ("call_main", "distributed_init", "distributed_main"),
     optim: ("AMPOptimizer",),
     sys: ("excepthook",),
     Trainer: ("load_checkpoint", "save_checkpoint", "clip_grad_norm", "train_step"),
@@ -280,9 +281,13 @@ def test_a_last_checkpoint_that_is_out_of_reach_is_no_reason_to_go_back_to_an_ol
         load(trainer, str(tmp_path / "checkpoint_last.pt"))
 
 
-def test_broken_bytes_pass_though_stdin_is_closed(monkeypatch, tmp_path):
+@pytest.mark.parametrize("by_python", [False, True], ids=["installed", "python -m"])
+def test_broken_bytes_pass_though_stdin_is_closed(monkeypatch, tmp_path, by_python):
     (tmp_path / "input").write_bytes(b"w1 \xff\n")
-    monkeypatch.setattr(sys, "argv", ["/bin/fairseq-interactive"])
+    if by_python:
+        monkeypatch.setattr(sys.modules["__main__"], "__file__", fairseq_cli.interactive.__file__)
+    else:
+        monkeypatch.setattr(sys, "argv", ["/bin/fairseq-interactive"])
     monkeypatch.setattr(sys, "stdin", None)
     monkeypatch.setattr(fileinput, "hook_encoded", fileinput.hook_encoded)
     keep_broken_bytes()
