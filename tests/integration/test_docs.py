@@ -183,9 +183,13 @@ def test_the_commands_of_own_data_few_shot_and_collapse_run_in_turn(forked, own_
 
 
 @pytest.mark.parametrize("page", sorted(pages("python examples/run.py")))
-def test_the_rows_of_a_page_are_accepted_and_are_runs(monkeypatch, page):
+def test_the_rows_of_a_page_are_accepted_and_are_runs(monkeypatch, tmp_path, page):
     """``run.py`` itself is run by ``test_examples.py``, and every row built there."""
-    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.chdir(tmp_path)
+    Path("examples").symlink_to(EXAMPLES)
+    Path("DATA").mkdir()
+    settings = {"source_lang": "en", "target_lang": "zh"}
+    Path("DATA/manifest.json").write_text(json.dumps({"settings": settings}), encoding="utf-8")
     monkeypatch.setattr(runner, "provide", lambda job: None)
     for command in commands(page, "python examples/run.py"):
         jobs: list[runner.Job] = []
