@@ -5,20 +5,21 @@
 A row says what a system is, a scale how large it is and how long it trains; every step is a command that
 is printed before it runs, and a user could give by hand.  A list such as ``examples/few_shot.yaml`` names
 rows, shares of the CLS pairs and seeds.  Runs lie in ``RUNS/NAME/seedN`` (few-shot:
-``RUNS/NAME-FRACTION/seedN``); steps that have ended are not repeated, and an interrupted training goes on
-from its last checkpoint.  ``--jobs`` runs so many at once, each on a device of its own where there are
-GPUs.
+``RUNS/NAME-FRACTION/seedN``); steps that have ended are not repeated, nor mixed with other settings, and an
+interrupted training goes on from its last checkpoint.  ``--jobs`` runs so many at once, each on a device of
+its own where there are GPUs.
 """
 
 import argparse
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from queue import Queue
@@ -28,6 +29,7 @@ import yaml
 BIN = Path(sys.executable).parent
 PLUGIN = os.path.relpath(Path(__file__).resolve().parents[1] / "fairseq_vhm")
 FINISHED = "finished"
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,30 @@ class Job:
         return ["--user-dir", PLUGIN, "--task", self.scale.get("task", "cross_lingual_summarization")]
 
     def filled(self, text: str) -> str:
-        """``text`` with ``DATA``, ``RUN``, ``SRC`` and ``TGT`` replaced by what they are in this run."""
+        """``text`` with ``DATA``, ``RUN``, ``SRC`` and ``TGT`` replaced by what they are in this run.
+
+        Raises:
+            SystemExit: neither DATA nor the scale says what the languages are.
+        """
         languages = {"SRC": self.scale.get("source"), "TGT": self.scale.get("target")}
         values = {"DATA": self.data, "RUN": self.folder, **languages}
-        return re.sub(r"\b(DATA|RUN|SRC|TGT)\b", lambda found: str(values[found[1]]), text)
+
+        def value(found: re.Match) -> str:
+            if values[found[1]] is None:
+                remedy = "prepare it with vhm prepare trio, or give the scale source and target"
+                sys.exit(f"run.py: {self.data / MANIFEST}: names no languages; {remedy}")
+            return str(values[found[1]])
+
+        return re.sub(r"\b(DATA|RUN|SRC|TGT)\b", value, text)
 
     def flags(self, settings: dict) -> list[str]:
-        """:func:`flags_of` the filled settings."""
-        return [self.filled(part) for part in flags_of(settings)]
+        """:func:`flags_of` the settings, texts filled; a path is one already."""
+        texts = {name: value for name, value in settings.items() if isinstance(value, str)}
+        return flags_of({**settings, **{name: self.filled(text) for name, text in texts.items()}})
+
+    def command(self, line: str) -> list[str]:
+        """A row's command line, in which a path with blanks stays one argument."""
+        return [self.filled(part) for part in shlex.split(line)]
 
 
 def flags_of(settings: dict) -> list[str]:
@@ -80,7 +98,7 @@ def commands(job: Job) -> Iterator[tuple[Path, list[str], Path]]:
     for name, settings in job.stages:
         folder = job.folder / name
         settings = {**settings, "seed": job.seed, "save-dir": folder}
-        if job.fraction < 1:
+        if job.fraction != 1:
             settings["cls-fraction"] = job.fraction
         if before is not None:
             settings["finetune-from-model"] = before / "checkpoint_last.pt"
@@ -89,7 +107,7 @@ def commands(job: Job) -> Iterator[tuple[Path, list[str], Path]]:
         before = folder
     hypothesis = job.folder / "test.log"
     yield job.folder / f"generate.{FINISHED}", *_decoding(job, hypothesis)
-    score = {"hyp": job.row.get("outputs", str(hypothesis)), **job.scale["score"]}
+    score = {"hyp": job.row.get("outputs", hypothesis), **job.scale["score"]}
     if "corpus" not in score:  # pairs of languages have files of their own
         score["json"] = job.folder / "scores.json"
     yield job.folder / f"score.{FINISHED}", ["vhm", "score", *job.flags(score)], job.folder / "scores.txt"
@@ -98,18 +116,57 @@ def commands(job: Job) -> Iterator[tuple[Path, list[str], Path]]:
 def _decoding(job: Job, log: Path) -> tuple[list[str], Path]:
     """``fairseq-generate``, or the row's own command, whose printing is no output."""
     if "command" in job.row:
-        return shlex.split(job.filled(job.row["command"])), job.folder / "command.log"
+        return job.command(job.row["command"]), job.folder / "command.log"
     best = {"path": job.folder / "checkpoint_best.pt"}
     generate = {**job.scale["generate"], **job.row.get("generate", {}), **best}
     return ["fairseq-generate", str(job.data), *job.common, *job.flags(generate)], log
 
 
+def recorded(job: Job) -> Iterator[str]:
+    """The commands as the marks of their ends hold them: the same wherever ``run.py`` is called from."""
+    for _, command, _ in commands(replace(job, data=job.data.resolve(), folder=Path("RUN"))):
+        yield shlex.join(command)
+
+
+def check(job: Job) -> None:
+    """Refuse a folder in which a step has ended that had other settings; an empty mark does not say.
+
+    Raises:
+        SystemExit: with what differs.
+    """
+    for (mark, _, _), now in zip(commands(job), recorded(job), strict=True):
+        ended = mark.read_text(encoding="utf-8").strip() if mark.exists() else ""
+        if ended and (others := differences(settings_of(ended), settings_of(now))):
+            told = "; ".join(others[:3]) + (f"; and {len(others) - 3} more" if others[3:] else "")
+            step = f"{mark.parent}: {mark.stem} ended with other settings"
+            sys.exit(f"run.py: {step} ({told}); choose another --out")
+
+
+def settings_of(line: str) -> dict[str, str]:
+    """A command line by flag, without where the plugin lies; what precedes all flags is under ``""``."""
+    flag, values = "", {"": ""}
+    for part in shlex.split(line):
+        if part.startswith("--"):
+            flag, values[part] = part, ""
+        else:
+            values[flag] = f"{values[flag]} {part}".strip()
+    values.pop("--user-dir", None)
+    return values
+
+
+def differences(ended: dict[str, str], now: dict[str, str]) -> list[str]:
+    """``--max-update 12, now 24`` for each flag."""
+    changed = [flag for flag in {**ended, **now} if ended.get(flag) != now.get(flag)]
+    was = {flag: f"{flag} {ended[flag]}".strip() if flag in ended else f"no {flag}" for flag in changed}
+    return [f"{was[flag]}, now {now.get(flag, 'without') or 'given'}" for flag in changed]
+
+
 def provide(job: Job) -> None:
     """Make the files that a row needs beside DATA, once for all of its runs."""
-    for file, command in job.row.get("needs", {}).items():
+    for file, line in job.row.get("needs", {}).items():
         if not Path(job.filled(file)).exists():
-            print(job.filled(command), flush=True)
-            program, *arguments = shlex.split(job.filled(command))
+            program, *arguments = job.command(line)
+            print(shlex.join([program, *arguments]), flush=True)
             if subprocess.run([BIN / program, *arguments]).returncode:
                 sys.exit(f"run.py: {program} failed; it was to make {job.filled(file)}")
 
@@ -121,7 +178,7 @@ def run(job: Job, device: str | None) -> None:
         SystemExit: a step failed; its log is named.
     """
     environment = {**os.environ, **({} if device is None else {"CUDA_VISIBLE_DEVICES": device})}
-    for mark, command, log in commands(job):
+    for (mark, command, log), told in zip(commands(job), recorded(job), strict=True):
         if mark.exists():
             continue
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -132,9 +189,14 @@ def run(job: Job, device: str | None) -> None:
                 [BIN / command[0], *command[1:]], stdout=file, stderr=subprocess.STDOUT, env=environment
             )
         if done.returncode:
-            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            sys.exit(f"run.py: {command[0]} failed; see {log}: {''.join(last)}")
-        mark.touch()
+            sys.exit(f"run.py: {command[0]} failed; see {log}: {last_words(log)}")
+        mark.write_text(f"{told}\n", encoding="utf-8")
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log that has words, without the frame that some programs draw around them."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line.strip("│ ") for line in reversed(lines) if re.search(r"\w", line)), "")
 
 
 def read_yaml(path: Path, needed: Iterable[str] = ()) -> dict:
@@ -158,8 +220,8 @@ def problem_of(content: object) -> str | None:
     if not isinstance(content, dict):
         return "holds no settings by name"
     for name, value in content.items():
-        if name in KINDS and not KINDS[name](value):
-            return f"{name} is not of the kind that it is in examples/README.md"
+        if name in KINDS and not KINDS[name][1](value):
+            return f"{name} has to be {KINDS[name][0]}"
     return next(filter(None, map(problem_of, content.get("stages", []))), None)
 
 
@@ -179,33 +241,58 @@ def _is_folder(value: object) -> bool:
     return isinstance(value, str) and value not in ("", ".", "..") and not set(value) & set("/\0")
 
 
-def _list_of(*kinds: type):
+def _is_commands(value: object) -> bool:
+    return _is_flags(value) and all(map(_is_command, value.values()))
+
+
+def _list_of(*kinds: type) -> Callable[[object], bool]:
     return lambda value: isinstance(value, list) and all(type(one) in kinds for one in value)
 
 
-KINDS = {
-    **dict.fromkeys(("train", "generate", "score"), _is_flags),
-    "needs": lambda value: _is_flags(value) and all(map(_is_command, value.values())),
-    **dict.fromkeys(("task", "source", "target", "outputs"), lambda value: isinstance(value, str)),
-    "command": _is_command,
-    "name": _is_folder,
-    "stages": lambda value: isinstance(value, list) and bool(value),
-    "rows": _list_of(str),
-    "fractions": _list_of(int, float),
-    "seeds": _list_of(int),
+KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    **dict.fromkeys(("train", "generate", "score"), ("flags, with a value each", _is_flags)),
+    "needs": ("files, with the command line that makes each", _is_commands),
+    **dict.fromkeys(("task", "source", "target", "outputs"), ("text", lambda value: isinstance(value, str))),
+    "command": ("a command line", _is_command),
+    "name": ("the name of a folder", _is_folder),
+    "stages": ("a list of stages", lambda value: isinstance(value, list) and bool(value)),
+    "rows": ("a list of files", _list_of(str)),
+    "fractions": ("a list of numbers", _list_of(int, float)),
+    "seeds": ("a list of whole numbers", _list_of(int)),
 }
 """What the settings of rows, scales and lists have to be; commands are run as they stand there."""
 
 
+def with_languages(scale: dict, given: argparse.Namespace) -> dict:
+    """The scale with the languages that DATA was prepared for; with its own, where DATA does not say.
+
+    Raises:
+        SystemExit: the scale says others.
+    """
+    try:
+        prepared = json.loads((given.data / MANIFEST).read_text(encoding="utf-8"))["settings"]
+        languages = {"source": prepared["source_lang"], "target": prepared["target_lang"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return scale  # of many languages, or not made by vhm prepare
+    if any(scale.get(side, language) != language for side, language in languages.items()):
+        said, has = (f"{one.get('source')} to {one.get('target')}" for one in (scale, languages))
+        remedy = "leave source and target out of the scale, or prepare another DATA"
+        sys.exit(f"run.py: {given.scale} says {said}, but {given.data} was prepared for {has}; {remedy}")
+    return {**scale, **languages}
+
+
 def jobs_of(given: argparse.Namespace) -> list[Job]:
     """Rows x fractions x seeds; a list's own, where the command line leaves them open."""
-    scale = read_yaml(given.scale, needed=("train", "generate", "score"))
+    scale = with_languages(read_yaml(given.scale, needed=("train", "generate", "score")), given)
     jobs = []
     for listed in given.rows:
         content = read_yaml(listed)
         rows = [listed.parent / name for name in content["rows"]] if "rows" in content else [listed]
         fractions = given.fractions or content.get("fractions", [1.0])
         seeds = given.seeds or content.get("seeds", [1])
+        for share in fractions:
+            if not 0 < share <= 1:
+                sys.exit(f"run.py: fraction {share:g}: give a share, above 0 and at most 1; 0.1 is 10 %")
         for path, fraction, seed in product(rows, fractions, seeds):
             name = path.stem if fraction == 1 else f"{path.stem}-{fraction:g}"
             folder = given.out / name / f"seed{seed}"
@@ -213,8 +300,14 @@ def jobs_of(given: argparse.Namespace) -> list[Job]:
     return jobs
 
 
-def numbers(kind):
-    return lambda text: [kind(part) for part in text.split(",")]
+def seeds(text: str) -> list[int]:
+    """``1,2,3``; argparse names this function where it fails."""
+    return [int(part) for part in text.split(",")]
+
+
+def shares(text: str) -> list[float]:
+    """``0.001,0.1``, likewise."""
+    return [float(part) for part in text.split(",")]
 
 
 def main() -> None:
@@ -224,9 +317,9 @@ def main() -> None:
     parser.add_argument("--scale", type=Path, required=True, help="examples/scales/*.yaml")
     parser.add_argument("--data", type=Path, required=True, help="as vhm prepare trio wrote it")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--seeds", type=numbers(int), help="such as 1,2,3,4,5; else the list's, or 1")
-    shares = "of the CLS pairs, such as 0.001,0.01,0.1; else the list's, or 1"
-    parser.add_argument("--fractions", type=numbers(float), help=shares)
+    parser.add_argument("--seeds", type=seeds, help="such as 1,2,3,4,5; else the list's, or 1")
+    drawn = "of the CLS pairs, such as 0.001,0.01,0.1; else the list's, or 1"
+    parser.add_argument("--fractions", type=shares, help=drawn)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     given = parser.parse_args()
     devices: Queue[str | None] = Queue()
@@ -241,6 +334,8 @@ def main() -> None:
             devices.put(device)
 
     jobs = jobs_of(given)
+    for job in jobs:
+        check(job)
     for job in jobs:
         provide(job)
     with ThreadPoolExecutor(given.jobs) as pool:

@@ -18,6 +18,7 @@ from fairseq_vhm.language_pairs.results import MIN_PAIR_SIZE
 from fairseq_vhm.metrics.averages import notes
 from fairseq_vhm.metrics.display import as_json, print_table
 from fairseq_vhm.metrics.evaluation import evaluate, metric_names, possible_metrics
+from fairseq_vhm.metrics.log_references import other_references
 from fairseq_vhm.metrics.oddities import findings
 from fairseq_vhm.metrics.outputs import read_pairs, read_sources
 from fairseq_vhm.metrics.resources import Given, Resources
@@ -87,7 +88,7 @@ def command(
     outputs, references = read_pairs(hyp, ref, lang, post_process)
     if src is not None:
         resources.sources = read_sources(src, len(references), ref[0])
-    for finding in findings(outputs, references, lang):
+    for finding in (*other_references(hyp, references), *findings(outputs, references, lang)):
         warn(finding)
     if official:
         remark("running ROUGE-1.5.5.pl, a minute for some thousand pairs", quiet)

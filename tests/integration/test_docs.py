@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -158,34 +159,69 @@ def own_data(toy_data, tmp_path_factory) -> Path:
     for language in ("en", "zh"):
         text = toy_data.parent / "text" / "cls" / f"test.{language}"
         shutil.copy(text, folder / "DATA" / "text" / f"cls.test.{language}")
+    segmentation = {"kind": "word", "chinese_words": "jieba", "lowercase": False}
+    manifest = json.dumps({"segmentation": segmentation})
+    (folder / "DATA" / "manifest.json").write_text(manifest, encoding="utf-8")
+    shutil.copy(toy_data / "mt" / "dict.en.txt", folder / "DATA" / "dict.txt")
     return folder
 
 
-def test_the_commands_of_own_data_few_shot_and_collapse_run_in_turn(forked, own_data):
+@pytest.fixture
+def texts_besides(toy_data, own_data, monkeypatch) -> dict[str, int]:
+    """Monolingual texts of unequal number, in the pieces that the page's program makes of them."""
+    sizes = {}
+    for language, task in (("en", "mt"), ("zh", "cls")):
+        lines = (toy_data.parent / "text" / task / f"train.{language}").read_text(encoding="utf-8")
+        (own_data / f"texts.{language}").write_text(lines, encoding="utf-8")
+        sizes[language] = len(lines.splitlines())
+    monkeypatch.chdir(own_data)
+    (program,) = re.findall(r"^```python\n(.*?)^```", (DOCS / "own_data.md").read_text(), re.M | re.S)
+    exec(program, {})
+    return sizes
+
+
+def test_the_commands_of_own_data_few_shot_and_collapse_run_in_turn(forked, own_data, texts_besides):
     """Those that the README has too are left to ``test_readme.py``, ``run.py`` to the test below."""
-    elsewhere = ("python", "vhm prepare", "vhm report")
+    elsewhere = ("python", "vhm prepare", "vhm report", "mkdir")
     found = [one for page in ON_OWN_DATA for one in commands(page, "") if not one.startswith(elsewhere)]
     done, used = {}, set()
     for command in found:
         for old in filter(command.__contains__, CUT):
             used.add(old)
             command = command.replace(old, CUT[old])
-        words, _, log = command.partition(" > ")
+        words, *logs = re.split(r" > | \| tee ", command)
         done[command] = forked(*shlex.split(words), cwd=own_data)
-        if log:
-            (own_data / log).write_text(done[command].stdout, encoding="utf-8")
+        for log in logs:
+            (own_data / log.strip()).write_text(done[command].stdout, encoding="utf-8")
     assert used == set(CUT), "the pages no longer say what this test cuts down"
     printed = "".join(process.stdout for process in done.values())
     assert "cls train: 6 of 60 pairs in use (few-shot)" in printed
     (validated,) = (process.stdout for command, process in done.items() if "fairseq-validate" in command)
     (line,) = (line for line in validated.splitlines() if "valid on 'test' subset" in line)
     assert all(f"| {name} " in line for name in ("nll_loss_cls", "kl_cls", "kl_mt", "kl_ms", "au_cls"))
+    check_monolingual_texts(forked, own_data, texts_besides, done)
+
+
+def check_monolingual_texts(forked, own_data, texts_besides, done) -> None:
+    """They hold no unknown symbol, and step 3 with the flags that the page adds reads them."""
+    (written,) = (done[one].stdout for one in done if one.startswith("fairseq-preprocess"))
+    for language, size in texts_besides.items():
+        assert re.search(rf"\[{language}\] .*: {size} sents, .*, 0\.0% replaced", written)
+    training = next(one for one in done if one.startswith("fairseq-train")).partition(" | tee ")[0]
+    flags = ["--pretraining-tasks", "mlm,dae", "--save-dir", "runs/pretraining"]
+    process = forked(*shlex.split(training), *flags, cwd=own_data)
+    for language, size in texts_besides.items():
+        assert f"loaded {size} examples from: DATA/mono/train.en-zh.{language}\n" in process.stdout
 
 
 @pytest.mark.parametrize("page", sorted(pages("python examples/run.py")))
-def test_the_rows_of_a_page_are_accepted_and_are_runs(monkeypatch, page):
+def test_the_rows_of_a_page_are_accepted_and_are_runs(monkeypatch, tmp_path, page):
     """``run.py`` itself is run by ``test_examples.py``, and every row built there."""
-    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.chdir(tmp_path)
+    Path("examples").symlink_to(EXAMPLES)
+    Path("DATA").mkdir()
+    settings = {"source_lang": "en", "target_lang": "zh"}
+    Path("DATA/manifest.json").write_text(json.dumps({"settings": settings}), encoding="utf-8")
     monkeypatch.setattr(runner, "provide", lambda job: None)
     for command in commands(page, "python examples/run.py"):
         jobs: list[runner.Job] = []

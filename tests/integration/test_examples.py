@@ -1,6 +1,8 @@
 """The rows of ``examples/`` build what they name; ``examples/run.py`` trains, generates and scores them."""
 
 import json
+import os
+import shlex
 import shutil
 import sys
 from argparse import Namespace
@@ -12,7 +14,8 @@ from fairseq import options, tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from many import write_toy_corpus
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+REPOSITORY = Path(__file__).parents[2]
+EXAMPLES = REPOSITORY / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
 import run as runner  # noqa: E402  (found by the line above)
@@ -144,20 +147,42 @@ def test_one_command_trains_generates_and_scores_and_does_nothing_twice(run, toy
         assert "cls_fraction': 0.5" in (folder / "train.log").read_text()
     again = run("python", *command)
     assert again.stdout.strip() == f"vhm report {tmp_path} --out {tmp_path / 'report'}"
+    others_are_refused_beside_what_has_ended(run, command, toy_data, scale_file, tmp_path)
 
 
-def test_stages_follow_each_other_and_a_rows_own_command_decodes(run, toy_data, scale_file, tmp_path):
+def others_are_refused_beside_what_has_ended(run, command, toy_data, scale_file, runs):
+    """Another scale or DATA than the runs have; the same by other paths is no other."""
+    longer = yaml.safe_load(scale_file.read_text())
+    longer["train"]["max-update"] = 24
+    (runs / "longer.yaml").write_text(yaml.safe_dump(longer))
+    refused = f"run.py: {runs / 'tncls-0.5' / 'seed1'}: train ended with other settings ("
+    changed = run("python", *command, "--scale", runs / "longer.yaml", fails=True).stderr
+    assert changed == f"{refused}--max-update 3, now 24); choose another --out\n"
+    elsewhere = run("python", *command, "--data", runs / "NOSUCH", fails=True).stderr
+    assert f"{refused}fairseq-train {toy_data}, now fairseq-train {runs / 'NOSUCH'});" in elsewhere
+    assert "fairseq" not in run("python", *command, "--data", os.path.relpath(toy_data, REPOSITORY)).stdout
+    for mark in runs.rglob("*.finished"):
+        mark.write_text("")  # as versions before this left it
+    assert "fairseq" not in run("python", *command, "--scale", runs / "longer.yaml").stdout
+
+
+def test_stages_follow_each_other_and_a_rows_own_commands_run_in_folders_with_blanks(
+    run, toy_data, scale_file, tmp_path
+):
     text = toy_data.parent / "text" / "cls" / "test.en"
+    copy = "python -c 'import shutil, sys; shutil.copy(*sys.argv[1:])'"
     row = {
+        "needs": {"RUN/needed": f"{copy} {shlex.quote(str(text))} RUN/needed"},
         "train": {"latents": "none", "tasks": "cls"},
         "stages": [{"name": "first", "train": {"max-update": 2}}, {"train": {"max-update": 3}}],
-        "command": f"python -c \"import shutil; shutil.copy('{text}', 'RUN/copied')\"",
+        "command": f"{copy} RUN/needed RUN/copied",
         "outputs": "RUN/copied",
     }
     (tmp_path / "row.yaml").write_text(yaml.safe_dump(row))
+    folder = tmp_path / "runs of DATA" / "row" / "seed1"
+    folder.mkdir(parents=True)
     command = [EXAMPLES / "run.py", tmp_path / "row.yaml", "--scale", scale_file]
-    run("python", *command, "--data", toy_data, "--out", tmp_path)
-    folder = tmp_path / "row" / "seed1"
+    run("python", *command, "--data", toy_data, "--out", tmp_path / "runs of DATA")
     assert f"loading pretrained model from {folder / 'first'}" in (folder / "train.log").read_text()
     assert (folder / "copied").read_text() == text.read_text()
     assert json.loads((folder / "scores.json").read_text())["n"] == len(text.read_text().splitlines())
@@ -170,3 +195,41 @@ def test_a_failing_step_ends_the_run_with_its_log_named(run, toy_data, scale_fil
     process = run("python", *command, fails=True)
     assert "train.log" in process.stderr and "--latents nonsense" in process.stderr
     assert not list(tmp_path.glob("wrong/seed1/*.finished"))
+
+
+def test_of_a_failed_command_the_words_are_shown_and_not_the_frame_around_them(forked, tmp_path):
+    log = tmp_path / "log"
+    log.write_text(forked("vhm", "score", "--nosuch", fails=True).stderr, encoding="utf-8")
+    assert runner.last_words(log).startswith("No such option: --nosuch")
+
+
+@pytest.mark.parametrize(
+    ("row", "scale", "flags", "message"),
+    [
+        ("", "", ["--fractions", "0.1,10"], "fraction 10: give a share, above 0 and at most 1; 0.1 is 10 %"),
+        ("", "", ["--fractions", "nan"], "fraction nan: give a share"),
+        ("rows: [row.yaml]\nfractions: [50]", "", [], "fraction 50: give a share"),
+        ("", "", ["--seeds", "a"], "error: argument --seeds: invalid seeds value: 'a'"),
+        ("", "", ["--fractions", "a"], "error: argument --fractions: invalid shares value: 'a'"),
+        ("seeds: one", "", [], "row.yaml: seeds has to be a list of whole numbers"),
+        ("train: [latents]", "", [], "row.yaml: train has to be flags, with a value each"),
+        ("needs: {a: 1}", "", [], "row.yaml: needs has to be files, with the command line that makes each"),
+        ("", "source: zh\ntarget: en", [], "says zh to en, but DATA was prepared for en to zh; leave source"),
+        ("", "", ["--data", "NO"], "NO/manifest.json: names no languages; prepare it with vhm prepare trio"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line_before_anything_runs(
+    monkeypatch, capsys, tmp_path, row, scale, flags, message
+):
+    monkeypatch.chdir(tmp_path)
+    Path("DATA").mkdir()
+    Path("DATA/manifest.json").write_text('{"settings": {"source_lang": "en", "target_lang": "zh"}}')
+    Path("row.yaml").write_text(row)
+    Path("scale.yaml").write_text((EXAMPLES / "scales" / "demo.yaml").read_text() + scale)
+    given = ["run.py", "row.yaml", "--scale", "scale.yaml", "--data", "DATA", "--out", "runs", *flags]
+    monkeypatch.setattr(sys, "argv", given)
+    with pytest.raises(SystemExit) as ended:
+        runner.main()
+    said = capsys.readouterr().err.strip().splitlines()[-1:] if ended.value.code == 2 else [ended.value.code]
+    assert len(said) == 1 and said[0].startswith("run.py: ") and message in said[0]
+    assert not Path("runs").exists()

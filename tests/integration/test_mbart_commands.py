@@ -4,14 +4,19 @@ import json
 import math
 import re
 import shlex
+import sys
 
 import mbart
 import pytest
 import torch
-from commands import error_of, hypotheses, logged, of_page, printed, read
+from commands import REPOSITORY, error_of, hypotheses, logged, of_page, printed, read
 from fairseq.data import Dictionary
 
 from fairseq_vhm.models import VHMTransformerModel
+
+sys.path.insert(0, str(REPOSITORY / "examples"))
+
+import run as runner  # noqa: E402  (found by the line above)
 
 SIZES = {"train": 30, "valid": 6, "test": 7}
 PLUGIN = ("--user-dir", "fairseq_vhm", "--cpu", "--task", "cross_lingual_summarization")
@@ -100,6 +105,19 @@ def test_the_json_of_the_command_is_that_of_the_folder(trimming, published, fork
 def test_nothing_is_unknown_in_data_prepared_with_the_trimmed_files(data):
     manifest = json.loads((data / "manifest.json").read_text())
     assert '"unknown": 0' in json.dumps(manifest) and not re.search(r'"unknown": [1-9]', json.dumps(manifest))
+
+
+def test_the_pages_run_scores_summaries_in_the_language_that_data_was_prepared_for(
+    data, monkeypatch, tmp_path
+):
+    (command,) = of_page("mbart.md", "python examples/run.py")
+    steps = []
+    monkeypatch.setattr(runner, "run", lambda job, device: steps.extend(runner.commands(job)))
+    monkeypatch.setattr(sys, "argv", [*shlex.split(command)[1:], "--data", str(data), "--out", str(tmp_path)])
+    monkeypatch.chdir(REPOSITORY)
+    runner.main()
+    _, scoring, _ = steps[-1]
+    assert shlex.join(scoring).count(f" --ref {data}/text/cls.test.zh --lang zh ") == 1
 
 
 def test_training_says_in_one_line_what_was_initialised(vhm):

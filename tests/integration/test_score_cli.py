@@ -184,3 +184,18 @@ def test_a_real_log_of_fairseq_generate_is_scored(forked, run, toy_data, trained
         fails=True,
     )
     assert "cut short" in error_line(process)
+
+
+@pytest.mark.parametrize("given", ["its own", "otherwise written", "another's"])
+def test_references_that_are_not_those_of_the_log_are_told(forked, files, tmp_path, given):
+    """Pieces, cut texts, unknown words, case and width are no other references."""
+    told = {
+        "its own": REFERENCES,
+        "otherwise written": ["▁The ▁COURT s ▁open <unk>", "▁the ▁ｓｔｏｒｍ ▁comes", "▁it ▁rain ed ▁all"],
+        "another's": ["法院周一开庭。", "a cat sat on the mat", "prices fell again in june ."],
+    }[given]
+    lines = [f"T-{n}\t{text}\n" for n, text in enumerate(told)]
+    (tmp_path / "log").write_text((files / "log").read_text() + "".join(lines), encoding="utf-8")
+    command = ("vhm", "score", "--hyp", tmp_path / "log", "--ref", files / "ref", "--lang", "en")
+    said = forked(*command, "--metrics", "rouge").stderr
+    assert said.count("none of 3 references is the one that the log has") == (given == "another's")

@@ -56,8 +56,9 @@ def options_of(command) -> set[str]:
 
 
 def flags_of_fairseq() -> set[str]:
-    """Flags of training and generation, and of whatever is registered."""
+    """Flags of preprocessing, training and generation, and of whatever is registered."""
     parsers = [
+        options.get_preprocessing_parser(),
         options.get_training_parser(),
         options.get_generation_parser(),
         options.get_interactive_generation_parser(),

@@ -11,6 +11,7 @@ import pytest
 import torch.distributed as dist
 from fairseq import checkpoint_utils
 from fairseq.data.iterators import BufferedIterator
+from fairseq.dataclass.configs import CheckpointConfig
 from torch.distributed.distributed_c10d import _get_default_store
 
 from fairseq_vhm.compat.preemption import SIGNALS, STATUS, Preemption, _end_loading, agreed, save_before_exit
@@ -79,11 +80,8 @@ def training(as_before, monkeypatch, tmp_path):
 
 
 def settings(folder, saves: bool, **flags) -> SimpleNamespace:
-    defaults = {"no_save": False, "no_last_checkpoints": False, "no_epoch_checkpoints": True}
-    intervals = {"save_interval": 1, "save_interval_updates": 4, "keep_interval_updates": -1}
-    kept = {"keep_last_epochs": -1, "keep_best_checkpoints": -1, "maximize_best_checkpoint_metric": False}
-    checkpoint = {**defaults, **intervals, **kept, "write_checkpoints_asynchronously": False, **flags}
-    return SimpleNamespace(saves=saves, checkpoint=SimpleNamespace(save_dir=str(folder), **checkpoint))
+    kept = {"save_dir": str(folder), "save_interval_updates": 4, "no_epoch_checkpoints": True}
+    return SimpleNamespace(saves=saves, checkpoint=CheckpointConfig(**kept | flags))
 
 
 def signalled_after(program, update: int, cfg: SimpleNamespace) -> None:
