@@ -2,6 +2,7 @@
 
 import logging
 import os
+from argparse import Namespace
 from dataclasses import fields, replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from fairseq_vhm.tasks.config import (
     parse_tasks,
 )
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
+from fairseq_vhm.tasks.trained_on import check_trained_on
 from fairseq_vhm.tasks.training import MiniBatchTask
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.eval_task = cfg.eval_task
         self.max_source = cfg.max_source_positions
         self.summaries_wanted = False
+        self.checkpoints: list[Namespace] = []  # settings of models that nothing is decoded with yet
 
     @classmethod
     def setup_task(cls, cfg: CrossLingualSummarizationConfig, **kwargs: Any) -> Any:
@@ -121,6 +124,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         Raises:
             UserError: a flag, or another checkpoint of the ensemble, says otherwise.
         """
+        self.checkpoints.append(trained)
         self.tag_place = self._agree_on_tag(getattr(trained, "task_tag", None))
         self.text_bos = self._agree_on_bos(getattr(trained, "text_bos", False))
         langs, lang_codes = getattr(trained, "langs", None), getattr(trained, "lang_codes", None)
@@ -343,6 +347,10 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self, models: Any, args: Any, *, task: Any = None, extra_gen_cls_kwargs: Any = None, **settings: Any
     ) -> Any:
         """fairseq's generator; with ``--langs`` it starts and ends with the target's language, as mBART."""
+        if task is None:
+            for trained in self.checkpoints:
+                check_trained_on(self.eval_task, trained)
+            self.checkpoints.clear()
         extra = dict(extra_gen_cls_kwargs or {})
         if self.languages:
             language = self._language_id("target", task or self.eval_task)
