@@ -28,7 +28,7 @@ from fairseq_vhm.files import write_bytes, write_json
 from fairseq_vhm.names import DICTIONARY_DIGEST, MASK
 from fairseq_vhm.report.checkpoint import count_parameters
 from fairseq_vhm.tables import Table
-from fairseq_vhm.text.subword import MODEL_NAME, SubwordSegmenter
+from fairseq_vhm.text.subword import MODEL_NAME, SubwordSegmenter, check_belongs
 from fairseq_vhm.text.trimming import (
     count_symbols,
     is_character,
@@ -146,6 +146,8 @@ def trim(request: Request, track: Track = lambda items, _: items) -> Figures:
     _check_belongs(request, dictionary, marks, rows)
     _check_symbols(request, dictionary, state)
     used = _used(request, dictionary, track)
+    if request.spm:
+        check_belongs(used, request.dictionary, dictionary.symbols, request.spm)
     pieces = pieces_to_keep(model, used, request.keep_characters) if model else set()
     kept = _rows_to_keep(dictionary, {*used, *pieces, *marks}, request.keep_characters, rows)
     trimmed = _trim_weights(weights, kept, rows)
