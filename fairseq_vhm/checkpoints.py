@@ -6,9 +6,11 @@ from pathlib import Path
 import torch
 from fairseq import checkpoint_utils
 
+from fairseq_vhm.compat.checkpoints import settings_of
 from fairseq_vhm.compat.saving import save_state
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import check_folder, written_whole
+from fairseq_vhm.names import DICTIONARY_DIGEST
 
 Track = Callable[[Iterable[Path], str], Iterable[Path]]
 
@@ -26,9 +28,14 @@ def average(inputs: list[Path], output: Path, track: Track = lambda paths, _: pa
     if output.is_dir():
         raise UserError(f"--out {output}: is a folder; name a file, such as {output / 'average.pt'}")
     total: dict[str, torch.Tensor] = {}
+    dictionary = None
     for path in track(inputs, "reading"):
         state = _load(path)
         weights = state["model"]
+        trained_with = settings_of(state).get(DICTIONARY_DIGEST)
+        if dictionary and trained_with and trained_with != dictionary:
+            raise UserError(f"{path}: of another dictionary than those before it; average one run's")
+        dictionary = trained_with or dictionary
         if total and (odd := _difference(total, weights)) is not None:
             raise UserError(f"{path}: its parameter '{odd}' is not that of {inputs[0]}; average one run's")
         for name, value in weights.items():

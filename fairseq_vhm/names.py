@@ -13,6 +13,9 @@ PRETRAINING_TASKS = ("mlm", "dae", "cmlm")
 
 MASK = "<mask>"
 
+DICTIONARY_DIGEST = "dictionary_digest"
+"""The setting of a checkpoint that says which symbols its rows are of (``MarkedDictionary.digest``)."""
+
 
 def register_training_task(name: str, description: str) -> None:
     """Add a task that ``--tasks`` and ``--eval-task`` know: pairs in ``DATA/NAME``, tagged ``<NAME>``.

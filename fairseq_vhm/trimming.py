@@ -12,6 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +25,10 @@ from fairseq_vhm.data.checks import AGAIN, read_binarised
 from fairseq_vhm.data.languages import Languages, MarkedDictionary
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.files import write_bytes, write_json
-from fairseq_vhm.names import MASK
+from fairseq_vhm.names import DICTIONARY_DIGEST, MASK
 from fairseq_vhm.report.checkpoint import count_parameters
 from fairseq_vhm.tables import Table
-from fairseq_vhm.text.subword import MODEL_NAME, SubwordSegmenter
+from fairseq_vhm.text.subword import MODEL_NAME, SubwordSegmenter, check_belongs
 from fairseq_vhm.text.trimming import (
     count_symbols,
     is_character,
@@ -143,7 +144,10 @@ def trim(request: Request, track: Track = lambda items, _: items) -> Figures:
     weights, rows = _weights(state, request.checkpoint)
     marks = _marks(request, state)
     _check_belongs(request, dictionary, marks, rows)
+    _check_symbols(request, dictionary, state)
     used = _used(request, dictionary, track)
+    if request.spm:
+        check_belongs(used, request.dictionary, dictionary.symbols, request.spm)
     pieces = pieces_to_keep(model, used, request.keep_characters) if model else set()
     kept = _rows_to_keep(dictionary, {*used, *pieces, *marks}, request.keep_characters, rows)
     trimmed = _trim_weights(weights, kept, rows)
@@ -158,6 +162,7 @@ def trim(request: Request, track: Track = lambda items, _: items) -> Figures:
             _check_segmentation(request, made / MODEL_NAME)
         _save_dictionary(dictionary, kept, made / DICTIONARY)
         write_json(made / FIGURES, figures.as_json())
+        _note_dictionary(state, made / DICTIONARY)
         save({**state, "model": trimmed, "last_optimizer_state": None}, made / CHECKPOINT)
         made.replace(request.out)
     return figures
@@ -200,6 +205,15 @@ def _check_belongs(request: Request, dictionary: Dictionary, marks: list[str], r
         raise UserError(
             f"{request.checkpoint} has {rows:,} symbols, but {request.dictionary} has {len(dictionary):,} "
             f"and its model adds {named}: give the --dict it was trained with, and --langs as in its training"
+        )
+
+
+def _check_symbols(request: Request, dictionary: MarkedDictionary, state: Mapping) -> None:
+    """Hold the dictionary against the one that the checkpoint was trained with, where it says."""
+    if settings_of(state).get(DICTIONARY_DIGEST) not in (None, dictionary.digest):
+        raise UserError(
+            f"--dict {request.dictionary}: holds other symbols than the one that {request.checkpoint} was "
+            "trained with: give that one"
         )
 
 
@@ -294,6 +308,13 @@ def _save_dictionary(dictionary: Dictionary, kept: Tensor, path: Path) -> None:
         if dictionary.nspecial <= i < len(dictionary):
             trimmed.add_symbol(dictionary.symbols[i], n=dictionary.count[i])
     trimmed.save(str(path))
+
+
+def _note_dictionary(state: Mapping, path: Path) -> None:
+    """Put the new dictionary's digest in the place of the old one's, where the settings have one."""
+    settings: Any = settings_of(state)
+    if DICTIONARY_DIGEST in settings:
+        settings[DICTIONARY_DIGEST] = _load_dictionary(path).digest
 
 
 def _check_segmentation(request: Request, model: Path) -> None:

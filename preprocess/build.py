@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.text.segment import Segmenter, SubwordSegmenter, WordSegmenter
-from fairseq_vhm.text.subword import MODEL_NAME, train_model
+from fairseq_vhm.text.subword import MODEL_NAME, check_belongs, train_model
 from preprocess import dictionary
 from preprocess.binarize import Binarizer, read_binary
 from preprocess.encoding import Encoder, encoder
@@ -128,16 +128,27 @@ class Builder:
     def _make_dictionary(self) -> dict:
         path = self.work.path(DICTIONARY_NAME)
         if self.settings.dictionary:
-            dictionary.size_of(Path(self.settings.dictionary))  # its bad lines are named as the user's
+            self._check_dictionary(Path(self.settings.dictionary))
             shutil.copyfile(self.settings.dictionary, path)
         else:
             dictionary.write(self._dictionary_entries(), path)
         return {"size": dictionary.size_of(path)}
 
-    def _dictionary_entries(self) -> dictionary.Entries:
+    def _check_dictionary(self, path: Path) -> None:
+        """The user's own; it has to be of the user's model."""
+        symbols = dictionary.symbols_of(path)  # its bad lines are named as the user's
+        if self.settings.spm_model:
+            check_belongs(self._counts(), path, symbols, Path(self.settings.spm_model))
+
+    def _counts(self) -> Counter[str]:
+        """How often the training texts have each symbol."""
         counts: Counter[str] = Counter()
         for side in self._sides(training=True):
             counts.update(dictionary.load_counts(self.work.path(COUNTS, side.name)))
+        return counts
+
+    def _dictionary_entries(self) -> dictionary.Entries:
+        counts = self._counts()
         segmenter = self._segmenter()
         if isinstance(segmenter, SubwordSegmenter):
             return dictionary.rank_listed(counts, segmenter.vocabulary())

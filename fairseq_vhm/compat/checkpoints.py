@@ -153,6 +153,14 @@ def read(path: str) -> dict:
     return state  # type: ignore[return-value]  # a mapping that is a dict
 
 
+def settings_in(path: str) -> Mapping:
+    """A checkpoint's settings, its weights unread; none where to load it will say what is wrong."""
+    try:
+        return settings_of(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    except (pickle.UnpicklingError, *_OF_ANOTHER_FORM, EOFError, OSError, RuntimeError, zipfile.BadZipFile):
+        return {}
+
+
 def settings_of(state: Mapping) -> Mapping:
     """The settings that a checkpoint's model was built with, by name."""
     settings = state.get("args") or (state.get("cfg") or {}).get("model") or {}

@@ -6,15 +6,16 @@ Stays as long as fairseq's entry points do not report errors themselves.
 import sys
 from types import TracebackType
 
-from fairseq_vhm.errors import UserError
+from fairseq_vhm.compat.plain_words import in_plain_words
+from fairseq_vhm.errors import UserError, printable
 
 _hook_before = sys.excepthook
 _installed = False
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if (mistake := mistake_behind(error)) is not None:
-        print(f"fairseq_vhm: error: {mistake}", file=sys.stderr)
+    if (mistake := mistake_behind(error) or in_plain_words(error)) is not None:
+        print(f"fairseq_vhm: error: {printable(str(mistake))}", file=sys.stderr)
     else:
         _hook_before(kind, error, trace)
 

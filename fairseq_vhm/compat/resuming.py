@@ -1,5 +1,7 @@
 """A checkpoint of other flags ends fairseq in a stack trace: of shapes, an assertion, a missing key.
 
+One of another dictionary with as many symbols does not end it: the run goes on with rows of other symbols.
+
 Delete when ``Trainer.load_checkpoint`` says which setting differs.
 """
 
@@ -29,6 +31,7 @@ class Misfit(UserError):
 def _explaining(load: Callable) -> Callable:
     @functools.wraps(load)
     def load_or_explain(self: Trainer, filename: str, *args: Any, **kwargs: Any) -> Any:
+        _check_dictionary(self.task, filename)
         try:
             return load(self, filename, *args, **kwargs)
         except Exception as error:
@@ -38,6 +41,15 @@ def _explaining(load: Callable) -> Callable:
 
     load_or_explain.explains = True  # type: ignore[attr-defined]  # says that it is in place
     return load_or_explain
+
+
+def _check_dictionary(task: Any, filename: str) -> None:
+    """Have the plugin's tasks say whether the checkpoint is of their symbols, which fairseq does not ask."""
+    if check := getattr(task, "check_dictionary", None):
+        try:
+            check(checkpoints.settings_in(filename))
+        except UserError as error:
+            raise Misfit(str(error)) from error
 
 
 def _misfit(filename: str, now: Namespace, error: Exception) -> Misfit:

@@ -5,6 +5,7 @@ target: ``[language] text </s>`` is what it is fed.  Their symbols, and ``<mask>
 texts in the dictionary in the order of pre-training, as in fairseq's ``translation_from_pretrained_bart``.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 
 from fairseq.data import Dictionary
@@ -18,6 +19,7 @@ MBART25 = (
 )
 NAMED = {"mbart25": MBART25}
 """Lists of languages that have a name; ``mbart25`` is that of ``mbart.cc25`` in its order."""
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,12 @@ class MarkedDictionary(Dictionary):
     def pretraining_symbols(self) -> int:
         """How many symbols behind the tags of the tasks there are for pre-training alone."""
         return len(self) - 1 - self.index(task_tag(list(TASKS)[-1])) if self.pretraining else 0
+
+    @property
+    def digest(self) -> str:
+        """Of the texts' symbols in their order: equal where a token id means the same symbol."""
+        texts = self.symbols[: getattr(self, "text_symbols", len(self))]
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:_DIGITS]
 
     def mark(self, languages: "Languages | TargetLanguages | None") -> None:
         """Put the marks in place of those that there are; the symbols of the texts stay."""

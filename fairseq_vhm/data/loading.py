@@ -43,9 +43,7 @@ class TaskFolder:
                 f"{path}: missing; DATA needs a folder made by fairseq-preprocess for each of --tasks "
                 "(see vhm prepare), or leave the task out of --tasks"
             )
-        if source is None or target is None:
-            source, target = _only_pair(path, source, target)
-        return cls(task, path, source, target)
+        return cls(task, path, *_only_pair(path, source, target))
 
     @property
     def dictionaries(self) -> list[str]:
@@ -69,25 +67,48 @@ class TaskFolder:
 
 def _only_pair(folder: str, source: str | None, target: str | None) -> tuple[str, str]:
     """The pair of languages of the files in ``folder``, of those of ``source`` and ``target`` where given."""
-    named = [name.split(".") for name in sorted(os.listdir(folder)) if name.endswith(".idx")]
-    pairs = {
-        (parts[-2], parts[-3].removeprefix(f"{parts[-2]}-"))
-        for parts in named
-        if len(parts) > 3 and parts[-3].startswith(f"{parts[-2]}-")
-    }
-    found = sorted(pair for pair in pairs if source in (None, pair[0]) and target in (None, pair[1]))
+    pairs = _pairs(folder)
+    found = [pair for pair in pairs if source in (None, pair[0]) and target in (None, pair[1])]
     if len(found) == 1:
         return found[0]
-    listed = ", ".join("-".join(pair) for pair in sorted(pairs))
+    if not pairs and source and target:  # in another of fairseq's formats
+        return source, target
     if found:
+        names = ", ".join(map("-".join, pairs))
         raise UserError(
-            f"{folder}: holds several pairs of languages ({listed}); keep one, or, for cls, say which by "
+            f"{folder}: holds several pairs of languages ({names}); keep one, or, for cls, say which by "
             "--source-lang and --target-lang"
         )
     if pairs:
-        given = f"--source-lang {source}" if source else f"--target-lang {target}"
+        flags = (("--source-lang", source), ("--target-lang", target))
+        listed = ", ".join(_listed(folder, pair) for pair in pairs)
+        given = " ".join(f"{flag} {language}" for flag, language in flags if language)
         raise UserError(f"{folder}: holds {listed}, none of {given}; drop the flag, or give another DATA")
     raise UserError(f"{folder}: holds no SPLIT.SRC-TGT.SRC.idx file; {AGAIN}")
+
+
+def _pairs(folder: str) -> dict[tuple[str, str], list[str]]:
+    """The pairs of languages of the files in ``folder``, and the splits of each."""
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for parts in (name.split(".") for name in sorted(os.listdir(folder)) if name.endswith(".idx")):
+        if len(parts) > 3 and parts[-3].startswith(f"{parts[-2]}-"):
+            pair = parts[-2], parts[-3].removeprefix(f"{parts[-2]}-")
+            pairs.setdefault(pair, []).append(".".join(parts[:-3]))
+    return dict(sorted(pairs.items()))
+
+
+def _listed(folder: str, pair: tuple[str, str]) -> str:
+    """``en-zh (test, train, valid)``."""
+    return f"{'-'.join(pair)} ({', '.join(_pairs(folder)[pair])})"
+
+
+def _check_split(folder: TaskFolder, split: str) -> None:
+    pair = folder.source, folder.target
+    splits = _pairs(folder.path).get(pair, [])
+    sides = [folder.prefix(split, language) for language in pair]
+    if splits and not any(os.path.exists(side + ".idx") for side in sides):
+        here = f"{folder.path} holds {_listed(folder.path, pair)}"
+        raise UserError(f"{sides[0]}.idx: missing; {here}; name one of these, or {AGAIN}")
 
 
 def load_dictionary(
@@ -136,6 +157,7 @@ def load_pairs(
     Raises:
         UserError: names the file and the remedy.
     """
+    _check_split(folder, split)
     for part in folder.splits(split, options.combine):
         sides = [folder.prefix(part, language) for language in (folder.source, folder.target)]
         check_pair(sides[0], sides[1], dictionary.text_symbols, folder.dictionaries[0])

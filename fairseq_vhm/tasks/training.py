@@ -23,6 +23,7 @@ from fairseq_vhm.data.pairs import Batching
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import latent_noise, merge_draws
 from fairseq_vhm.latent import LATENTS, AggressiveInference
+from fairseq_vhm.names import DICTIONARY_DIGEST
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
 from fairseq_vhm.tasks.non_finite import NonFinite, as_nan_where_not_finite
 
@@ -66,6 +67,10 @@ class MiniBatchTask(FairseqTask):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; one that does not read batches that name their task is refused."""
+        if from_checkpoint:
+            self.check_dictionary(vars(cfg))
+        else:
+            setattr(cfg, DICTIONARY_DIGEST, self.dictionary.digest)
         model = super().build_model(cfg, from_checkpoint)
         if not hasattr(model, "latent_sizes"):
             raise UserError(
@@ -74,6 +79,19 @@ class MiniBatchTask(FairseqTask):
             )
         self.latent_sizes, self.extra_losses = model.latent_sizes, model.extra_losses
         return model
+
+    def check_dictionary(self, trained: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint of other symbols, which may be as many; older ones do not say of which.
+
+        Args:
+            trained: its model's settings.
+        """
+        if trained.get(DICTIONARY_DIGEST) not in (None, self.dictionary.digest):
+            raise UserError(
+                f"{self.cfg.data}: its dictionary holds other symbols than the one that the checkpoint was "
+                "trained with: give the DATA that it was trained on, or one prepared with its --spm (and "
+                "--dict)"
+            )
 
     def check_ensemble(self, marks: Any) -> None:
         """Refuse a checkpoint whose texts had other marks around them than those of the one before it."""

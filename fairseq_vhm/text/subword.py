@@ -8,7 +8,7 @@ such as mBART's, is given the text as it is, as in its own training.
 import io
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ MODEL_NAME = "spm.model"
 # The result of training depends on the number of threads, so it is not the user's --workers.
 _TRAINING_THREADS = 4
 _LONGEST_LINE_BYTES = 1 << 24
+MOST_STRANGE = 0.05
+"""Of all symbols of the texts; see :func:`check_belongs`."""
 _CHANGED_BY_NFKC = "\u3000"
 
 
@@ -99,6 +101,33 @@ class SubwordSegmenter:
     def settings(self) -> dict:
         """What ``Segmenter.load`` needs to build it again."""
         return {"kind": self.kind, "model": MODEL_NAME, "lowercase": self.lowercase}
+
+
+def check_belongs(used: Mapping[str, int], dictionary: Path, symbols: Collection[str], model: Path) -> None:
+    """Refuse a dictionary that is not of a model's pieces, by the texts that the two are to be used for.
+
+    A dictionary that was made from a corpus lacks what is rare there, and one of a small corpus most pieces
+    of a large model; both are right for texts like that corpus.  So it is not kinds of symbols that count but
+    how often the texts have them: in a pair that belongs together next to none is in one of the two alone.
+
+    Args:
+        used: how often the texts have each symbol, segmented by the model or binarised with the dictionary.
+        dictionary, model: where they are.
+        symbols: of the dictionary.
+
+    Raises:
+        UserError: more than :data:`MOST_STRANGE` of the texts is in one of the two alone.
+    """
+    pieces, known = set(SubwordSegmenter(model).vocabulary()), set(symbols)
+    counts = {symbol: count for symbol, count in used.items() if symbol not in SPECIAL_SYMBOLS}
+    strange = {symbol: count for symbol, count in counts.items() if (symbol in pieces) != (symbol in known)}
+    if sum(strange.values()) > MOST_STRANGE * sum(counts.values()):
+        share = sum(strange.values()) / sum(counts.values())
+        raise UserError(
+            f"--dict {dictionary} and --spm {model}: {len(strange):,} of the {len(counts):,} symbols of the "
+            f"texts, {share:.0%} of all that they hold, are in one of the two alone; give two that belong "
+            "together"
+        )
 
 
 def train_model(texts: Iterable[str], vocab_size: int, character_coverage: float) -> bytes:

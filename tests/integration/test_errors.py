@@ -171,6 +171,63 @@ def test_data_of_another_dictionary_are_refused_at_generation(toy_data, forked, 
     assert "dict" in message
 
 
+FORGOTTEN = {  # what is left out of the command, or given wrongly, and what the one line says
+    "no --arch": ("train", ["--arch"], [], "--arch: missing; give --arch vhm_transformer"),
+    "no --task in training": ("train", ["--task"], [], "give --task cross_lingual_summarization"),
+    "no --optimizer": ("train", ["--optimizer"], [], "--optimizer: missing; give --optimizer adam"),
+    "no --max-tokens in training": ("train", ["--max-tokens"], [], "--max-tokens: missing; give it"),
+    "no --task in decoding": ("generate", ["--task"], [], "give --task cross_lingual_summarization"),
+    "no --task in validation": ("validate", ["--task"], [], "--task: missing; give --task"),
+    "no --max-tokens in validation": ("validate", [], [], "--max-tokens: missing; give it"),
+    "no --path": ("generate", ["--path"], [], "--path: missing; give --path"),
+    "no --path for lines": ("interactive", ["--path"], [], "--path: missing; give --path"),
+    "no --path in validation": ("validate", ["--path"], ["--max-tokens", 500], "--path: missing; give"),
+    "misspelt": ("generate", [], ["--remove-bpe", "sentencpiece"], "(--remove-bpe) sentencpiece: unknown"),
+    "no model": ("interactive", [], ["--bpe", "sentencepiece"], "needs --sentencepiece-model: give"),
+    "missing model": (
+        "interactive",
+        [],
+        ["--bpe", "sentencepiece", "--sentencepiece-model", "none.model"],
+        "--sentencepiece-model none.model: missing; give",
+    ),
+    "no SentencePiece model": (
+        "interactive",
+        [],
+        ["--bpe", "sentencepiece", "--sentencepiece-model", "README.md"],
+        "--sentencepiece-model README.md: not a SentencePiece model; give",
+    ),
+    "two that do not fit": (
+        "interactive",
+        [],
+        ["--batch-size", 5],
+        "--batch-size cannot be larger than --buffer-size; mend one of them",
+    ),
+    "turned round": ("generate", [], ["-s", "zh", "-t", "en"], "cls: holds en-zh (test, train, valid)"),
+    "misspelt split": ("generate", [], ["--gen-subset", "tst"], "holds en-zh (test, train, valid); name one"),
+}
+
+
+@pytest.mark.parametrize("case", FORGOTTEN)
+def test_a_forgotten_or_misspelt_flag_is_named_with_its_remedy(toy_data, forked, trained, tmp_path, case):
+    command, left_out, given, expected = FORGOTTEN[case]
+    decodes = decoding(toy_data, trained / "checkpoint_last.pt")
+    whole = training(toy_data, tmp_path) if command == "train" else decodes
+    for flag in left_out:
+        place = whole.index(flag)
+        del whole[place : place + 2]
+    assert expected in error_of(forked(f"fairseq-{command}", *whole, *given, fails=True, stdin="w1\n"))
+
+
+def test_another_error_of_the_same_class_keeps_its_stack_trace():
+    from fairseq_vhm.compat.plain_words import in_plain_words
+
+    for error in (RuntimeError(), KeyError("None"), AssertionError("--path required for generation!")):
+        try:
+            raise error
+        except Exception as raised:
+            assert in_plain_words(raised) is None
+
+
 @pytest.mark.parametrize("blank", ["", "   ", "\t"])
 @pytest.mark.parametrize("way", ["stdin", "file"])
 def test_an_empty_line_is_refused_with_its_number(toy_data, forked, trained, tmp_path, way, blank):

@@ -1,13 +1,15 @@
 """--task many_to_many_summarization through fairseq's own commands, on a toy corpus of three languages."""
 
+import hashlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
-from commands import PLUGIN, REPOSITORY, difference, hypotheses, learned, logged, printed
+from commands import PLUGIN, REPOSITORY, difference, error_of, hypotheses, learned, logged, printed
 from many import EVENTS, LANGUAGES, SUMMARY_WORDS, write_toy_corpus
 from ranks import SGD, largest_deviation, train_in_two
 
@@ -70,6 +72,19 @@ def test_references_are_the_summaries_of_the_pairs(data, generated):
     for number, text in printed(generated, "T").items():
         target = table.directions[int(table.group_of(number))][1]
         assert text == corpus.summary_texts(target)[int(table.texts[number][1])]
+
+
+def test_a_corpus_of_other_symbols_is_refused_though_they_are_as_many(data, trained, forked, tmp_path):
+    other = shutil.copytree(data, tmp_path / "DATA")
+    symbols, header = other / "dict.txt", other / "corpus.json"
+    before = symbols.read_bytes()
+    first, second, *rest = before.splitlines(keepends=True)
+    symbols.write_bytes(b"".join([second, first, *rest]))
+    digests = (hashlib.sha256(content).hexdigest() for content in (before, symbols.read_bytes()))
+    header.write_text(header.read_text().replace(*digests))
+    command = decoding(other, trained[0] / "checkpoint_last.pt")
+    refused = error_of(forked("fairseq-generate", *command, fails=True))
+    assert refused.startswith(f"{other}: its dictionary holds other symbols")
 
 
 @pytest.mark.parametrize("pairs", ["zh-en", "*-fr", "en-zh,zh-en"])

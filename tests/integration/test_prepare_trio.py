@@ -251,6 +251,22 @@ def test_a_flag_that_makes_no_sense_is_one_line(prepared, flags, message):
     assert not list(prepared.glob("*REFUSED*")) + list(prepared.glob(".*"))
 
 
+def test_a_dictionary_has_to_be_of_the_model_s_pieces_and_may_lack_rare_ones(prepared, tmp_path):
+    """Else most of the text would be unknown, without a word."""
+    lines = (prepared / "DATA" / "dict.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    given, out = tmp_path / "dict.txt", tmp_path / "AGAIN"
+    again = f"vhm prepare trio {out} --source-lang en --target-lang zh --cls lines:corpus/cls --quiet "
+    again += f"--spm DATA/spm.model --dict {given}"
+    given.write_text("".join(lines[20:]), encoding="utf-8")  # without the most frequent
+    failed = shell(again, prepared)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"vhm: error: --dict {given} and --spm DATA/spm.model: 20 ")
+    assert failed.stderr.endswith("are in one of the two alone; give two that belong together\n")
+    given.write_text("".join(lines[:-5]), encoding="utf-8")  # without the rarest
+    shell(again, prepared, check=True)
+    assert (out / "dict.txt").read_bytes() == given.read_bytes()
+
+
 def ncls_block(number, rest):
     return f"<doc id={number}>\n{rest}\n</doc>\n"
 

@@ -36,7 +36,7 @@ ALLOWED = {
     "pipeline": {"data", "errors", "files", "tasks", "text"},
     "conversion": {"checkpoints", "compat", "errors", "files", "models", "names"},
     "trimming": {"checkpoints", "compat", "data", "errors", "files", "names", "report", "tables", "text"},
-    "checkpoints": {"errors", "compat", "files"},
+    "checkpoints": {"errors", "compat", "files", "names"},
     "card": {"data", "errors", "files", "language_codes", "report", "tables", "text"},
     "doctor": {"errors", "metrics", "supported"},
     "planning": {"compat", "data", "errors", "names", "tables", "tasks", "text"},

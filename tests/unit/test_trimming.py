@@ -371,6 +371,20 @@ def test_another_dictionary_is_refused_with_both_numbers(published, corpora, tmp
         trim(request(published, corpora, tmp_path / "out", dictionary=short))
 
 
+def test_a_segmentation_model_of_other_pieces_is_refused(published, corpora, tmp_path):
+    texts = mbart.german(9, 80)
+    (tmp_path / "other.model").write_bytes(train_model(texts, 36, 1.0))
+    with pytest.raises(UserError, match="dict.txt and --spm .*other.model: .* are in one of the two alone"):
+        trim(request(published, corpora, tmp_path / "out", spm=tmp_path / "other.model"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_segmentation_model_of_other_pieces_is_refused_for_prepared_texts_too(of_data, tmp_path):
+    (tmp_path / "other.model").write_bytes(train_model(mbart.german(9, 80), 36, 1.0))
+    with pytest.raises(UserError, match="other.model: .* are in one of the two alone"):
+        trim(replace(of_data, spm=tmp_path / "other.model"))
+
+
 def test_languages_can_be_named_where_the_checkpoint_does_not_say_them(published, corpora, tmp_path):
     def forget(state):
         del state["args"].langs
