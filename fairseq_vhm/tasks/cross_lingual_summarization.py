@@ -99,6 +99,8 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             self.agree_on_source_length(cfg)
             self._agree(cfg)
         else:
+            limit = self.cfg.max_source_positions
+            self.cfg.max_source_positions = min(limit, getattr(cfg, "max_source_positions", limit))
             cfg.task_tag = self.tag_place
             cfg.langs, cfg.lang_codes = self.languages and self.languages.text, self.cfg.lang_codes
         model = super().build_model(cfg, from_checkpoint)
