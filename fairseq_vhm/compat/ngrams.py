@@ -13,13 +13,17 @@ from torch import Tensor
 
 
 def block_repeats(self: Any, tokens: Tensor, lprobs: Tensor, bsz: int, beam_size: int, step: int) -> Tensor:
-    """Give probability 0 to each token that would write an n-gram again; the start token counts as written.
+    """Give probability 0 to each token that would write an n-gram again.
+
+    The start token counts as written, but for size 1: it may be EOS, without which nothing ends.
 
     Args:
         tokens: (bsz x beam_size, longest) of which the first ``step + 1`` are written.
         lprobs: (bsz x beam_size, V), changed in place and returned.
     """
     size, written = self.no_repeat_ngram_size, tokens[:, : step + 1]
+    if size == 1:
+        written = written[:, 1:]
     if written.size(1) >= size:
         ngrams, last = written.unfold(1, size, 1), written[:, step + 2 - size :]
         again = ngrams[..., :-1].eq(last.unsqueeze(1)).all(dim=-1)

@@ -28,7 +28,7 @@ class Marks:
     Args:
         starts: target language -> the token with which its decoder starts.
         tags: task -> first token of its sources; empty: none.
-        max_source, max_target: tokens kept, marks and EOS included.
+        max_source, max_target: tokens kept, marks and EOS included; no ``max_target``: all of a target.
         pad, eos: of the dictionary.
     """
 
@@ -36,7 +36,7 @@ class Marks:
     pad: int
     eos: int
     max_source: int
-    max_target: int
+    max_target: int | None
     tags: Mapping[str, int] = field(default_factory=dict)
     left_pad_source: bool = True
 
@@ -124,6 +124,10 @@ class LineExamples(OneTaskABatch):
     def size(self, index: int) -> int:
         return int(self.sizes[index])
 
+    def filter_indices_by_size(self, indices: np.ndarray, max_sizes: object) -> tuple[np.ndarray, list]:
+        """All are kept: what is too long has been cut."""
+        return indices, []
+
     def collater(self, samples: list[dict]) -> dict:
         return self.marks.collate(samples)
 
@@ -170,7 +174,9 @@ class DirectionPairs(OneTaskABatch):
             sizes[0, rows] = self._sources(source).sizes[texts[:, 0]]
             sizes[1, rows] = self.corpus.summaries(target).sizes[texts[:, 1]]
         sizes[0] += bool(self.marks.tags)
-        return np.minimum(sizes[0], self.marks.max_source), np.minimum(sizes[1], self.marks.max_target)
+        self.cut = int((sizes[0, self.subset] > self.marks.max_source).sum())
+        targets = sizes[1] if self.marks.max_target is None else np.minimum(sizes[1], self.marks.max_target)
+        return np.minimum(sizes[0], self.marks.max_source), targets
 
     def direction_of(self, number: int) -> Direction:
         """The languages of an example."""

@@ -14,9 +14,9 @@ TAG_PLACES = ("source", "target", "none")
 """Where the model is told the task."""
 
 
-def cut(text: Tensor, length: int) -> Tensor:
-    """A text of at most ``length`` tokens, the last of which stays EOS."""
-    return text if len(text) <= length else torch.cat([text[: length - 1], text[-1:]])
+def cut(text: Tensor, length: int | None) -> Tensor:
+    """A text of at most ``length`` tokens (``None``: as it is), the last of which stays EOS."""
+    return text if length is None or len(text) <= length else torch.cat([text[: length - 1], text[-1:]])
 
 
 class CutDataset(BaseWrapperDataset):

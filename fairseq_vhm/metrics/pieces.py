@@ -7,7 +7,7 @@ from typing import Literal
 
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.metrics.tokens import language_of
-from fairseq_vhm.text.symbols import BLANK, unescape
+from fairseq_vhm.text.symbols import BLANK, join_bytes, unescape
 
 PostProcess = Literal["none", "sentencepiece", "subword_nmt", "ncls"]
 
@@ -37,7 +37,7 @@ def join_pieces(text: str, post_process: PostProcess, lang: str) -> str:
 
 
 def _join_sentencepiece(text: str) -> str:
-    return text.replace(" ", "").replace(BLANK, " ").strip()
+    return join_bytes(text.replace(" ", "")).replace(BLANK, " ").strip()
 
 
 def kind_of_pieces(texts: Sequence[str]) -> str | None:

@@ -65,7 +65,6 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.text_bos = cfg.text_bos
         self.languages = Languages.parse(cfg.langs, cfg.lang_codes)
         self.eval_task = cfg.eval_task
-        self.max_source = cfg.max_source_positions
         self.summaries_wanted = False
         self.checkpoints: list[Namespace] = []  # settings of models that nothing is decoded with yet
 
@@ -100,10 +99,12 @@ class CrossLingualSummarizationTask(MiniBatchTask):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; a checkpoint's model says where it was told the task, and in which languages."""
-        self.max_source = min(self.max_source, getattr(cfg, "max_source_positions", self.max_source))
         if from_checkpoint:
+            self.agree_on_source_length(cfg)
             self._agree(cfg)
         else:
+            limit = self.cfg.max_source_positions
+            self.cfg.max_source_positions = min(limit, getattr(cfg, "max_source_positions", limit))
             cfg.task_tag = self.tag_place
             cfg.langs, cfg.lang_codes = self.languages and self.languages.text, self.cfg.lang_codes
         model = super().build_model(cfg, from_checkpoint)
@@ -228,7 +229,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
 
     def _pair_options(self, combine: bool, training: bool, generating: bool) -> PairOptions:
         return PairOptions(
-            max_source=self.max_source,
+            max_source=self.cfg.max_source_positions,
             max_target=None if generating else self.cfg.max_target_positions,
             tag_place=self.tag_place,
             text_bos=self.text_bos,
@@ -319,7 +320,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         source_tag = tag if self.tag_place == "source" else None
         bos = self.dictionary.bos() if self.text_bos else None
         language = self._language_id("source", self.eval_task)
-        source = CutDataset(lines, self.max_source, source_tag, language, bos)
+        source = CutDataset(lines, self.cfg.max_source_positions, source_tag, language, bos)
         return TaskPairs(
             self.eval_task,
             source,

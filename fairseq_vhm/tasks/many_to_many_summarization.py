@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -98,6 +99,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; a checkpoint's says which languages it writes and how it is told the task."""
         if from_checkpoint:
+            self.agree_on_source_length(cfg)
             self._agree(cfg)
         cfg.task_tag, cfg.languages = self.tag_place, ",".join(self.corpus.languages)
         model = super().build_model(cfg, from_checkpoint)
@@ -155,7 +157,13 @@ class ManyToManySummarizationTask(MiniBatchTask):
         chosen = self._chosen(table, split)
         if combine is None:
             self._check_what_to_generate()
-            self.datasets[split] = self._examples("cls", table, chosen)
+            pairs = self._examples("cls", table, chosen, replace(self.marks, max_target=None))
+            if pairs.cut:
+                logger.info(
+                    f"{split}: {pairs.cut:,} of {len(pairs.subset):,} sources longer than "
+                    f"{self.cfg.max_source_positions:,} tokens were cut there (--max-source-positions)"
+                )
+            self.datasets[split] = pairs
         elif split == self.cfg.train_subset and task_cfg is None:
             self.datasets[split] = self._training(split, table, chosen)
         else:
@@ -204,9 +212,11 @@ class ManyToManySummarizationTask(MiniBatchTask):
         given = (("source-lang", self.cfg.source_lang), ("target-lang", self.cfg.target_lang))
         return "".join(f" --{flag} {language}" for flag, language in given if language)
 
-    def _examples(self, task: str, table: PairTable, directions: list[Direction]) -> DirectionPairs:
+    def _examples(
+        self, task: str, table: PairTable, directions: list[Direction], marks: Marks | None = None
+    ) -> DirectionPairs:
         numbers = [np.arange(*table.offsets[(g := table.groups[d]) : g + 2]) for d in directions]
-        return DirectionPairs(task, self.corpus, table, self.marks, np.concatenate(numbers))
+        return DirectionPairs(task, self.corpus, table, marks or self.marks, np.concatenate(numbers))
 
     def _training(self, split: str, table: PairTable, chosen: list[Direction]) -> TrainingExamples:
         self._check_patterns(split, chosen)
@@ -341,7 +351,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
             net_input["src_tokens"], starts = take_starts(net_input["src_tokens"], self.dictionary.pad())
             net_input["src_lengths"] = net_input["src_lengths"] - 1
             net_input["task"] = self._task_of_lines(self._language_of(int(starts[0])))
-        rows = starts.repeat_interleave(generator.beam_size)
+        rows = starts.repeat_interleave(getattr(generator, "beam_size", 1))  # a scorer of references has none
         sample = {**sample, "net_input": net_input}
         return self.decode(generator, models, sample, rows, prefix_tokens, constraints)
 

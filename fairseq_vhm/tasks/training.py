@@ -44,6 +44,7 @@ class MiniBatchTask(FairseqTask):
     latent_sizes: dict[str, int]
     extra_losses: tuple[str, ...]
     marks_of_checkpoint: Any = None
+    source_length_known = False
     interactive_lines = 0
 
     dictionary: MarkedDictionary
@@ -92,6 +93,19 @@ class MiniBatchTask(FairseqTask):
                 "trained with: give the DATA that it was trained on, or one prepared with its --spm (and "
                 "--dict)"
             )
+
+    def agree_on_source_length(self, trained: Any) -> None:
+        """Cut sources where the checkpoint's were, or sooner where the command line says so.
+
+        Of an ensemble's checkpoints the least counts.
+        """
+        if (limit := getattr(trained, "max_source_positions", None)) is None:
+            return
+        asked = any(argument.split("=")[0] == "--max-source-positions" for argument in sys.argv[1:])
+        if asked or self.source_length_known:
+            limit = min(limit, self.cfg.max_source_positions)
+        self.source_length_known = True
+        self.cfg.max_source_positions = limit
 
     def check_ensemble(self, marks: Any) -> None:
         """Refuse a checkpoint whose texts had other marks around them than those of the one before it."""

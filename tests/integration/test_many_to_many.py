@@ -283,6 +283,32 @@ def test_mini_batches_by_length_learn_what_those_by_direction_learn(data, forked
     assert largest_deviation(found[0][0], found[1][0]) < RELATIVE
 
 
+def test_sources_are_cut_as_in_training_and_said_so(data, forked, tmp_path):
+    limit = ["--max-source-positions", 4]
+    forked("fairseq-train", *training(data, tmp_path, "--latents", "none", *limit, updates=2))
+    checkpoint = tmp_path / "checkpoint_last.pt"
+    alone, told, longer = (
+        forked("fairseq-generate", *decoding(data, checkpoint, *flags))
+        for flags in ([], limit, ["--max-target-positions", 3])
+    )
+    assert hypotheses(alone) == hypotheses(told) and printed(alone, "T") == printed(longer, "T")
+    assert "sources longer than 4 tokens were cut there" in alone.stderr + alone.stdout
+
+
+def test_a_line_longer_than_a_target_may_be_is_read(data, trained, forked, tmp_path):
+    (tmp_path / "input").write_text("<2zh>" + " en1" * 600 + "\n", encoding="utf-8")
+    checkpoint = trained[0] / "checkpoint_last.pt"
+    process = forked("fairseq-interactive", *decoding(data, checkpoint, "--input", tmp_path / "input"))
+    assert list(hypotheses(process)) == [0]
+
+
+def test_references_are_scored(data, trained, forked):
+    flags = ["--score-reference", "--pairs", "en-zh"]
+    process = forked("fairseq-generate", *decoding(data, trained[0] / "checkpoint_last.pt", *flags))
+    scored, references = hypotheses(process), printed(process, "T")
+    assert {number: best[0][1] for number, best in scored.items()} == references
+
+
 # ---- what is refused -----------------------------------------------------------------------------------
 
 

@@ -11,7 +11,8 @@ PAD, SYMBOLS = 1, 6
 
 
 def banned_slowly(written: list[int], size: int) -> set[int]:
-    """The tokens that would complete an n-gram that is there already."""
+    """The tokens that would complete an n-gram that is there already; a start token alone is none."""
+    written = written[1:] if size == 1 else written
     tail = written[len(written) - size + 1 :]
     places = range(len(written) - size + 1)
     return {written[i + size - 1] for i in places if written[i : i + size - 1] == tail}

@@ -41,11 +41,17 @@ def test_checkpoints_of_many_languages_must_agree_on_the_tag(many_to_many, of_mo
         add(task, of_model(task_tag="none", languages=languages))
 
 
-def test_sources_are_cut_for_the_shortest_of_an_ensemble(cross_lingual, of_model):
+@pytest.mark.parametrize(
+    ("flag", "expected"), [([], (50, 9, 9)), (["--max-source-positions=30"], (30, 9, 9))]
+)
+def test_sources_are_cut_for_the_shortest_of_an_ensemble(
+    cross_lingual, of_model, monkeypatch, flag, expected
+):
+    monkeypatch.setattr("sys.argv", ["fairseq-generate", *flag])
     task = cross_lingual(max_source_positions=30)
-    for longest, expected in ((50, 30), (9, 9), (20, 9)):
+    for longest, limit in zip((50, 9, 20), expected, strict=True):
         add(task, of_model(max_source_positions=longest))
-        assert task.max_source == expected
+        assert task.max_positions()[0] == limit
 
 
 @pytest.mark.parametrize(
