@@ -41,7 +41,9 @@ def test_checkpoints_of_many_languages_must_agree_on_the_tag(many_to_many, of_mo
         add(task, of_model(task_tag="none", languages=languages))
 
 
-@pytest.mark.parametrize(("flag", "expected"), [([], (50, 9, 9)), (["--max-source-positions=30"], (30, 9, 9))])
+@pytest.mark.parametrize(
+    ("flag", "expected"), [([], (50, 9, 9)), (["--max-source-positions=30"], (30, 9, 9))]
+)
 def test_sources_are_cut_for_the_shortest_of_an_ensemble(
     cross_lingual, of_model, monkeypatch, flag, expected
 ):
