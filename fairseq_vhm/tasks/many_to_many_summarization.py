@@ -157,13 +157,8 @@ class ManyToManySummarizationTask(MiniBatchTask):
         chosen = self._chosen(table, split)
         if combine is None:
             self._check_what_to_generate()
-            pairs = self._examples("cls", table, chosen, replace(self.marks, max_target=None))
-            if pairs.cut:
-                logger.info(
-                    f"{split}: {pairs.cut:,} of {len(pairs.subset):,} sources longer than "
-                    f"{self.cfg.max_source_positions:,} tokens were cut there (--max-source-positions)"
-                )
-            self.datasets[split] = pairs
+            whole = replace(self.marks, max_target=None)
+            self.datasets[split] = self._examples("cls", table, chosen, whole)
         elif split == self.cfg.train_subset and task_cfg is None:
             self.datasets[split] = self._training(split, table, chosen)
         else:
@@ -216,7 +211,13 @@ class ManyToManySummarizationTask(MiniBatchTask):
         self, task: str, table: PairTable, directions: list[Direction], marks: Marks | None = None
     ) -> DirectionPairs:
         numbers = [np.arange(*table.offsets[(g := table.groups[d]) : g + 2]) for d in directions]
-        return DirectionPairs(task, self.corpus, table, marks or self.marks, np.concatenate(numbers))
+        pairs = DirectionPairs(task, self.corpus, table, marks or self.marks, np.concatenate(numbers))
+        if pairs.cut:
+            logger.info(
+                f"{task}: {pairs.cut:,} of {len(pairs.subset):,} sources longer than "
+                f"{self.cfg.max_source_positions:,} tokens were cut there (--max-source-positions)"
+            )
+        return pairs
 
     def _training(self, split: str, table: PairTable, chosen: list[Direction]) -> TrainingExamples:
         self._check_patterns(split, chosen)

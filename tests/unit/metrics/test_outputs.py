@@ -169,6 +169,7 @@ def test_a_missing_file_is_one_line(tmp_path):
     [
         ("none", "en", "a b", "a b"),
         ("sentencepiece", "en", "▁the ▁cat s ▁.", "the cats ."),
+        ("sentencepiece", "en", "▁price <0xE2> <0x82> <0xAC> 5", "price€5"),
         ("subword_nmt", "en", "the c@@ ats .@@", "the cats ."),
         ("ncls", "en", "▁the ▁cat s <unk>", "the cats<unk>"),
         ("ncls", "en", "<t>the cats</t>", "the cats"),
