@@ -11,15 +11,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from fairseq import checkpoint_utils
+from fairseq import checkpoint_utils, options
 from fairseq.data import data_utils
 from fairseq.distributed import utils as distributed_utils
 from fairseq.models import distributed_fairseq_model
 from fairseq.trainer import Trainer
 
 from fairseq_vhm import compat
-from fairseq_vhm.compat import errors, mend_arguments
+from fairseq_vhm.compat import errors
 from fairseq_vhm.compat.checkpoints import _missing_clearly, read
+from fairseq_vhm.compat.command_line import mend_arguments
 from fairseq_vhm.compat.encoding import keep_broken_bytes
 from fairseq_vhm.compat.fallback import _falling_back
 from fairseq_vhm.compat.non_finite import ScaledOverflow, _raising, _refusing
@@ -32,6 +33,7 @@ MENDED = {
         *("torch_persistent_save", "verify_checkpoint_directory"),
     ),
     data_utils: ("batch_by_size",),
+    options: ("parse_args_and_arch",),
     distributed_fairseq_model: ("DistributedDataParallel", "DistributedTimeoutWrapper"),
     distributed_utils: ("distributed_init", "distributed_main"),
     sys: ("excepthook",),
@@ -128,9 +130,9 @@ def test_weights_only_is_not_switched_off_anywhere():
 
 
 def test_bf16_is_not_taken_for_a_tpu():
-    args = argparse.Namespace(bf16=True, tpu=True)
-    mend_arguments(args)
-    assert args.tpu is False
+    flags = ["DATA", "--arch", "vhm_transformer_tiny", "--bf16"]
+    args = options.parse_args_and_arch(options.get_training_parser(), flags)
+    assert args.bf16 and not args.tpu
 
 
 def test_several_processes_without_gpus_are_refused_unless_started_one_by_one():
@@ -161,14 +163,6 @@ def test_a_model_to_start_from_must_be_there_until_the_run_has_a_checkpoint(tmp_
 def test_a_run_that_could_not_be_gone_on_with_is_refused():
     with pytest.raises(UserError, match="--save-async.*no checkpoint_last.pt"):
         mend_arguments(argparse.Namespace(write_checkpoints_asynchronously=True))
-
-
-def test_a_rank_of_torchrun_looks_for_unused_parameters(monkeypatch):
-    for name, value in {"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1, "MASTER_ADDR": "a"}.items():
-        monkeypatch.setenv(name, str(value))
-    args = argparse.Namespace(distributed_world_size=1)
-    mend_arguments(args)
-    assert args.distributed_world_size == 4 and args.find_unused_parameters
 
 
 # ---- errors ------------------------------------------------------------------------------------
