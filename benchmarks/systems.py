@@ -26,7 +26,6 @@ from material import Material
 from torch import Tensor
 
 import fairseq_vhm  # noqa: F401  (registers everything)
-from fairseq_vhm.compat.precision import mend_precision
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.names import TASKS
 
@@ -135,13 +134,11 @@ def vars_of(config) -> dict:
 
 def configured(data: Path, setting: Setting, flags: list[str]):
     """fairseq's configuration for a command line."""
-    places = ["--cpu"] if setting.device == "cpu" else []
+    places = ["--distributed-world-size", "1", *["--cpu"] * (setting.device == "cpu")]
     places += ["--bf16"] if setting.bf16 else []
     parser = options.get_training_parser()
     given = [str(data), *shlex.split(RECIPE), "--adam-betas", "(0.9, 0.998)", *places, *flags]
-    arguments = options.parse_args_and_arch(parser, given)
-    mend_precision(arguments)
-    return convert_namespace_to_omegaconf(arguments)
+    return convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, given))
 
 
 def build_ours(name: str, flags: str, setting: Setting, material: Material, length: int) -> InTrainer:

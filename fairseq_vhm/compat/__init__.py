@@ -1,12 +1,12 @@
 """Work-rounds for fairseq on today's stack: one reason a file, each with when it can go."""
 
-from argparse import Namespace
 from types import ModuleType
 
 from fairseq_vhm.compat import (
     amp,
     batching,
     checkpoints,
+    command_line,
     encoding,
     errors,
     loading,
@@ -17,17 +17,13 @@ from fairseq_vhm.compat import (
     saving,
     warnings,
 )
-from fairseq_vhm.compat.arguments import refuse_what_would_go_wrong_later
-from fairseq_vhm.compat.launchers import join_launcher
-from fairseq_vhm.compat.precision import mend_precision
-
-__all__ = ["apply", "mend_arguments"]
 
 
 def apply() -> None:
     """Put every work-round in place; safe to call more than once."""
     warnings.silence()
     checkpoints.allow()
+    command_line.mend_what_is_parsed()
     batching.keep_the_rest()
     processes.let_ddp_run_on_cpu()
     encoding.keep_broken_bytes()
@@ -62,11 +58,3 @@ def _mend_training(program: ModuleType) -> None:
     preemption.save_before_exit(program)
     ranks.bound_the_waiting()
     spawning.look_after_ranks()
-
-
-def mend_arguments(args: Namespace) -> None:
-    """What is to be mended in the command line; architectures are the last to see it before a run."""
-    mend_precision(args)
-    join_launcher(args)
-    processes.mend_processes(args)
-    refuse_what_would_go_wrong_later(args)

@@ -6,7 +6,6 @@ from typing import Any
 from fairseq.models import register_model_architecture
 from fairseq.models.transformer import base_architecture
 
-from fairseq_vhm.compat import mend_arguments
 from fairseq_vhm.models import ats_transformer as _ats  # noqa: F401  (before its sizes)
 from fairseq_vhm.models import hf_mt5 as _mt5  # noqa: F401  (before its sizes)
 from fairseq_vhm.models import ms_cls_rec as _baseline  # noqa: F401  (before its sizes)
@@ -23,7 +22,6 @@ def _set(args: Namespace, **defaults: Any) -> None:
 @register_model_architecture("vhm_transformer", "vhm_transformer")
 def vhm_transformer(args: Namespace) -> None:
     """Transformer Base of the paper: 6+6 layers, width 512, 2048 in the FFN, 8 heads; pre-norm."""
-    mend_arguments(args)
     VHMConfig.fill(args)
     pre_norm = not args.post_norm
     _set(args, encoder_normalize_before=pre_norm, decoder_normalize_before=pre_norm)
@@ -116,5 +114,4 @@ def ats_transformer_tiny(args: Namespace) -> None:
 @register_model_architecture("hf_mt5", "hf_mt5")
 def hf_mt5(args: Namespace) -> None:
     """HuggingFace's mT5 (Xue et al., 2021), in the size that its ``config.json`` says."""
-    mend_arguments(args)
     HFMT5Config.fill(args)

@@ -72,7 +72,6 @@ def measure(run: Run, units: UnitCosts, updates: int) -> Measured:
 
 def trainer_of(run: Run) -> Trainer:
     """fairseq's trainer with the run's task, model and criterion, on the CPU."""
-    run.cfg.common.cpu = True
     task = tasks.setup_task(run.cfg.task)
     model, criterion = task.build_model(run.cfg.model), task.build_criterion(run.cfg.criterion)
     return Trainer(run.cfg, task, model, criterion)

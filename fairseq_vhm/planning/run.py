@@ -12,7 +12,7 @@ from typing import Any
 from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
-from fairseq_vhm.compat.precision import mend_precision
+from fairseq_vhm.compat.command_line import check_arguments
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.tasks import config, many_to_many_config
 from fairseq_vhm.tasks.cross_lingual_summarization import DEFAULT_TAG_PLACE
@@ -25,6 +25,8 @@ CHECKS = {ROUND_ROBIN: config.check, MANY_TO_MANY: many_to_many_config.check}
 """What each task itself refuses."""
 MT5 = "hf_mt5"
 WORLD = "--distributed-world-size"
+HERE = ("--cpu", WORLD, "1")
+"""Where a plan counts and measures: in this process, whatever GPUs and ranks there are."""
 NO_LIMIT = "--max-update: give it, or --max-epoch: without either fairseq-train never ends"
 
 
@@ -53,14 +55,14 @@ class Run:
             UserError: they cannot work, or do not say how long or with which batches the run trains.
         """
         flags, world = _without_world(flags)
-        given = [str(data or "DATA"), *USUAL, *flags]
+        given = [str(data or "DATA"), *USUAL, *flags, *HERE]
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said):
                 args = options.parse_args_and_arch(options.get_training_parser(), given)
         except SystemExit as error:
             raise WrongFlags(said.getvalue().strip().rpartition("error: ")[2]) from error
-        mend_precision(args)
+        check_arguments(args)
         run = cls(args, convert_namespace_to_omegaconf(args), world)
         run.check()
         return run
@@ -172,7 +174,7 @@ class Run:
 
 
 def _without_world(flags: list[str]) -> tuple[list[str], int]:
-    """Flags without the number of GPUs, and that number: fairseq would look for them here."""
+    """Flags without the number of GPUs, and that number; 1 if not given, however many there are here."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument(WORLD, type=int, default=1)
     try:

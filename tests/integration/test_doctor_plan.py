@@ -140,6 +140,34 @@ def test_mini_batches_and_epochs_are_those_that_fairseq_trains_on(run, toy_data)
     assert epochs.updates == 3 * len(iterator)
 
 
+@pytest.fixture
+def beside_gpus(monkeypatch):
+    """Eight GPUs are counted here, and torchrun has started this process as one of four."""
+    launcher = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+    for name, value in launcher.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+
+
+def test_gpus_and_a_launcher_of_this_machine_change_no_plan(plan, toy_data, request):
+    words = (toy_data, *FLAGS, "--distributed-world-size=2", "--measured-updates", 1)
+    alone = plan(*words)
+    request.getfixturevalue("beside_gpus")
+    beside = plan(*words)
+    assert beside["measured"].keys() == alone["measured"].keys()
+    assert {**beside, "measured": None} == {**alone, "measured": None}
+
+
+def test_updates_are_measured_in_one_process_on_the_cpu_whatever_gpus_there_are(
+    beside_gpus, toy_data, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    run = Run.of([*FLAGS, "--fp16"], toy_data)
+    trainer = measure.trainer_of(run)
+    assert (trainer.data_parallel_world_size, trainer.device.type) == (1, "cpu")
+    assert run.cfg.common.fp16_no_flatten_grads
+
+
 # ---- arithmetic that can be done by hand -------------------------------------------------------
 
 

@@ -12,18 +12,20 @@ import fairseq_cli.interactive
 import numpy as np
 import pytest
 import torch
-from fairseq import checkpoint_utils, optim
+from fairseq import checkpoint_utils, optim, options
 from fairseq.data import data_utils
 from fairseq.distributed import utils as distributed_utils
 from fairseq.models import distributed_fairseq_model
 from fairseq.trainer import Trainer
 
 from fairseq_vhm import compat
-from fairseq_vhm.compat import errors, mend_arguments
+from fairseq_vhm.compat import errors
 from fairseq_vhm.compat.checkpoints import _missing_clearly, read
+from fairseq_vhm.compat.command_line import mend_arguments
 from fairseq_vhm.compat.encoding import keep_broken_bytes
 from fairseq_vhm.compat.fallback import _falling_back
 from fairseq_vhm.compat.non_finite import ScaledOverflow, _raising, _refusing
+from fairseq_vhm.compat.precision import mend_precision
 from fairseq_vhm.errors import UserError
 
 OF_TRAINING = ("train", "validate_and_save", "get_valid_stats", "should_stop_early")
@@ -33,6 +35,7 @@ MENDED = {
         *("torch_persistent_save", "verify_checkpoint_directory"),
     ),
     data_utils: ("batch_by_size",),
+    options: ("parse_args_and_arch",),
     distributed_fairseq_model: ("DistributedDataParallel", "DistributedTimeoutWrapper"),
     distributed_utils: ("call_main", "distributed_init", "distributed_main"),
     optim: ("AMPOptimizer",),
@@ -130,9 +133,9 @@ def test_weights_only_is_not_switched_off_anywhere():
 
 
 def test_bf16_is_not_taken_for_a_tpu():
-    args = argparse.Namespace(bf16=True, tpu=True)
-    mend_arguments(args)
-    assert args.tpu is False
+    flags = ["DATA", "--arch", "vhm_transformer_tiny", "--bf16"]
+    args = options.parse_args_and_arch(options.get_training_parser(), flags)
+    assert args.bf16 and not args.tpu
 
 
 @pytest.mark.parametrize(("precision", "refused"), [("fp16", True), ("bf16", False), ("amp", False)])
@@ -140,16 +143,16 @@ def test_a_schedule_of_update_freq_needs_a_window_where_fp16_scales_the_loss(pre
     args = argparse.Namespace(update_freq=[2, 1], fp16_scale_window=None, **{precision: True})
     if refused:
         with pytest.raises(UserError, match="^--update-freq 2,1: .* --fp16 .* --fp16-scale-window"):
-            mend_arguments(args)
+            mend_precision(args)
         args.fp16_scale_window = 4
-    mend_arguments(args)
+    mend_precision(args)
     assert bool(args.fp16_scale_window) == (precision != "amp")  # fairseq asks for it of --bf16 too
 
 
 @pytest.mark.parametrize("other", ["fp16", "bf16"])
 def test_amp_beside_another_precision_is_refused(other):
     with pytest.raises(UserError, match=f"--amp beside --{other}"):
-        mend_arguments(argparse.Namespace(amp=True, **{other: True}))
+        mend_precision(argparse.Namespace(amp=True, **{other: True}))
 
 
 def test_several_processes_without_gpus_are_refused_unless_started_one_by_one():
@@ -196,14 +199,6 @@ def test_beginning_again_beside_a_run_of_ones_own_is_warned_of(tmp_path, caplog,
 def test_a_run_that_could_not_be_gone_on_with_is_refused():
     with pytest.raises(UserError, match="--save-async.*no checkpoint_last.pt"):
         mend_arguments(argparse.Namespace(write_checkpoints_asynchronously=True))
-
-
-def test_a_rank_of_torchrun_looks_for_unused_parameters(monkeypatch):
-    for name, value in {"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1, "MASTER_ADDR": "a"}.items():
-        monkeypatch.setenv(name, str(value))
-    args = argparse.Namespace(distributed_world_size=1)
-    mend_arguments(args)
-    assert args.distributed_world_size == 4 and args.find_unused_parameters
 
 
 # ---- errors ------------------------------------------------------------------------------------
