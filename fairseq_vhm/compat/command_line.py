@@ -35,9 +35,8 @@ def mend_what_is_parsed() -> None:
         parsed = parse(parser, input_args, *how, **named)
         args = parsed[0] if isinstance(parsed, tuple) else parsed
         if hasattr(args, "arch"):
-            mend_precision(args)
-            if input_args is None:
-                mend_arguments(args)
+            mend = mend_arguments if input_args is None else mend_precision
+            mend(args)
         return parsed
 
     parse_and_mend.mends = True  # type: ignore[attr-defined]  # a mark
@@ -45,7 +44,8 @@ def mend_what_is_parsed() -> None:
 
 
 def mend_arguments(args: Namespace) -> None:
-    """Make of the command line what starts here: the rank of a launcher, or a refusal."""
+    """Make of the command line what begins here: the rank of a launcher, or a refusal."""
+    mend_precision(args)
     join_launcher(args)
     check_arguments(args)
 
