@@ -126,12 +126,12 @@ ROWS = {
     "object": ("!!python/object/apply:os.system ['touch taken']", "cannot be read"),
     "new": ("train: !!python/object/new:os.system ['touch taken']", "cannot be read"),
     "module": ("train: !!python/module:antigravity", "cannot be read"),
-    "aliases": (f"{BOMB}\ntrain: {{lr: *a29}}", "train is not of the kind"),
-    "itself": ("train: &a {lr: *a}", "train is not of the kind"),
+    "aliases": (f"{BOMB}\ntrain: {{lr: *a29}}", "train has to be flags"),
+    "itself": ("train: &a {lr: *a}", "train has to be flags"),
     "depth": ("[" * 600, "cannot be read"),
-    "folder above": ("stages: [{name: ../../x}]", "name is not of the kind"),
-    "absolute": ("stages: [{name: /x}]", "name is not of the kind"),
-    "quotes": ("command: vhm 'x", "command is not of the kind"),
+    "folder above": ("stages: [{name: ../../x}]", "name has to be the name of a folder"),
+    "absolute": ("stages: [{name: /x}]", "name has to be the name of a folder"),
+    "quotes": ("command: vhm 'x", "command has to be a command line"),
 }
 
 
