@@ -65,7 +65,7 @@ class Watch:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(os.path.realpath(folder))
         self._armed = False
-        self._heard: list[tuple[str, str]] = []
+        self._heard: list[tuple[str, str, str]] = []
         sys.addaudithook(self._hear)
         signal.signal(signal.SIGPROF, _too_long)
 
@@ -88,27 +88,34 @@ class Watch:
     @contextmanager
     def _bounds(self) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        caching, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of what is imported in there
         self._armed = True
         try:
             yield
         finally:
             self._armed = False
+            sys.dont_write_bytecode = caching
             signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _misdeed(self, reader: str) -> Finding | None:
-        return next((Finding(reader, event, place, "") for event, place in self._heard), None)
+        return next((Finding(reader, *heard) for heard in self._heard), None)
 
     def _hear(self, event: str, given: tuple) -> None:
         if not self._armed:
             return
         if event in _FORBIDDEN or any(map(self._is_outside, _changed(event, given))):
-            self._heard.append((event, place_of_stack()))
+            self._heard.append((event, place_of_stack(), _shown(given)))
 
     def _is_outside(self, path: object) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
             return False  # a file that is open already
         found = os.path.realpath(os.fsdecode(path))
         return not found.startswith(f"{self.folder}{os.sep}") and found not in (str(self.folder), os.devnull)
+
+
+def _shown(given: tuple) -> str:
+    """What an event came with, shortly."""
+    return ", ".join(map(str, given))[:200]
 
 
 def _changed(event: str, given: tuple) -> tuple:
