@@ -13,6 +13,8 @@ JUNIT := build/tests.xml
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+# Is there while packages are being installed: pip takes one that it was killed over for whole.
+CUT_SHORT := $(VENV)/being-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: help demo test browser lint docs check tiers coverage bench dist smoke clean
@@ -93,7 +95,9 @@ $(STAMP): requirements.txt setup.py fairseq_vhm/supported.py Makefile
 		{ echo "make: $(PYTHON) has no venv module; apt-get install python3-venv" >&2; exit 1; }
 	@command -v c++ >/dev/null || \
 		{ echo "make: needs a C++ compiler to build fairseq; apt-get install g++ python3-dev" >&2; exit 1; }
+	@test ! -e $(CUT_SHORT) || { echo "$(VENV): its set-up was cut short; making it anew"; rm -rf $(VENV); }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $(CUT_SHORT)
 	$(PIP) install "pip>=24.1" "$(SETUPTOOLS)" wheel cython==3.3.1 "numpy$$($(PYTHON) -c \
 		'from runpy import run_path as r; print(r("fairseq_vhm/supported.py")["NUMPY"])')"
 	$(PIP) install "$(TORCH)"
@@ -102,7 +106,7 @@ $(STAMP): requirements.txt setup.py fairseq_vhm/supported.py Makefile
 	$(PIP) install -r requirements.txt
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	$(PIP) check
-	touch $@
+	mv $(CUT_SHORT) $@
 
 clean:
 	rm -rf $(VENV) demo build dist docs/api/*.rst *.egg-info .pytest_cache .ruff_cache
