@@ -6,9 +6,19 @@ const ITEMS = DATA.samples.flatMap((sample) => sample.outputs.map((output) => ou
 const SAMPLES = DATA.samples.map((sample) => sample.sample);
 const $ = (id) => document.getElementById(id);
 
+const PROBE = `${STORE}/opened`;
+const PATIENCE = 5000; // ms
+const RELOADS = 2;
+const DOUBT =
+  "This browser does not confirm that it has stored your ratings: export them, then reload the page and, " +
+  "where ratings are missing, import the file.";
+
 let state = { place: 0, guide: true, ratings: {}, comments: {} };
 let kept = true; // whether the browser keeps the state
 let unsaved = false; // whether there is something that neither browser nor export has
+let written = null; // the stored state, as far as this page knows
+let touched = false; // whether this page has changed it
+let heard = -Infinity; // when the browser last confirmed that it has it, in ms since the page was opened
 
 /** The stored state, or what it is without one; tells where the browser keeps nothing. */
 function load() {
@@ -19,6 +29,8 @@ function load() {
     loseStorage();
   }
   if (text === null) return;
+  written = text;
+  unsaved = false;
   try {
     const stored = JSON.parse(text);
     checkState(stored);
@@ -29,20 +41,62 @@ function load() {
 }
 
 function save() {
-  unsaved = true;
-  if (kept) {
-    try {
-      localStorage.setItem(STORE, JSON.stringify(state));
-      unsaved = false;
-    } catch {
-      loseStorage();
-    }
+  const text = JSON.stringify(state);
+  if (text === written) return; // no news: nothing would be confirmed
+  unsaved = touched = true;
+  written = text;
+  hand(STORE, text);
+}
+
+/** Hand a new text to the browser, which confirms it soon; where it does not, the page says so. */
+function hand(key, text) {
+  if (!kept) return;
+  try {
+    localStorage.setItem(key, text);
+  } catch {
+    return loseStorage();
   }
-  $("saved").textContent = kept ? `· saved in this browser at ${new Date().toLocaleTimeString()}` : "";
+  const since = performance.now();
+  setTimeout(() => heard < since && doubt(), PATIENCE);
+}
+
+/**
+ * Have an empty frame listen: to it this page is another one, and hears of what that stores.  setItem itself
+ * waits for nobody, and Chromium (156, from a file, on a busy machine) gives some pages a storage of their own.
+ */
+function listen() {
+  const listenTo = (event) => {
+    try {
+      event.target.contentWindow.localStorage.getItem(STORE); // only who uses it is told
+    } catch {
+      return loseStorage();
+    }
+    event.target.contentWindow.addEventListener("storage", confirmed);
+    hand(PROBE, String(Math.random()));
+  };
+  document.body.append(element("iframe", { hidden: true, onload: listenTo }));
+}
+
+function confirmed(event) {
+  if (event.key !== STORE && event.key !== PROBE) return;
+  heard = performance.now();
+  if (event.newValue === written) unsaved = false;
+  const time = touched && !unsaved ? ` at ${new Date().toLocaleTimeString()}` : "";
+  if (!unsaved) $("saved").textContent = `· saved in this browser${time}`;
+  if ($("warning").textContent === DOUBT) $("warning").hidden = true;
+}
+
+/** A page that has not been used looks again, in case another one's ratings are there. */
+function doubt() {
+  const reloads = history.state?.reloads ?? 0;
+  if (touched || reloads >= RELOADS) return warn(DOUBT);
+  history.replaceState({ reloads: reloads + 1 }, "");
+  location.reload();
 }
 
 function loseStorage() {
   kept = false;
+  $("saved").textContent = "";
   warn(
     "This browser cannot store your ratings: what you do from now on is lost when the page is closed " +
       "or reloaded. Export before that; to go on later, open the page again and import the file.",
@@ -429,5 +483,6 @@ addEventListener("beforeunload", (event) => {
 });
 
 load();
+listen();
 $("guide").open = state.guide;
 show(state.place, !state.guide); // who reads the guide is not taken away from it

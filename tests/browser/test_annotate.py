@@ -73,11 +73,17 @@ def focused(page) -> str:
     return page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.id")
 
 
+def stored(page):
+    """The page, once the browser has confirmed that it stores what is rated there."""
+    expect(page.locator("#saved")).to_contain_text("saved in this browser")
+    return page
+
+
 def another(page, path: Path):
     """A second page of the same browser profile."""
     opened = page.context.new_page()
     opened.goto(path.resolve().as_uri())
-    return opened
+    return stored(opened)
 
 
 def test_what_two_annotators_type_comes_out_under_the_systems_names(run, open_page, study, tmp_path):
@@ -100,7 +106,7 @@ def test_what_two_annotators_type_comes_out_under_the_systems_names(run, open_pa
 
 
 def test_nothing_is_lost_when_the_page_is_reloaded_or_closed(open_page, study):
-    page = open_page(study / "annotate-anna.html")
+    page = stored(open_page(study / "annotate-anna.html"))
     press(page, "ArrowDown")
     rate_sample(page)
     press(page, "Enter", "2", "c")
@@ -112,6 +118,7 @@ def test_nothing_is_lost_when_the_page_is_reloaded_or_closed(open_page, study):
     page.bring_to_front()
     for _ in range(2):
         page.reload()
+        stored(page)
         assert progress(page) == f"3 of {3 * SAMPLES} outputs rated"
         assert page.locator("#heading").inner_text() == f"Sample 2 of {SAMPLES}"
         assert page.locator("#comment").input_value() == "B misses 3 names: j, k"
@@ -131,7 +138,7 @@ def rate_one(page) -> None:
 
 def test_a_crashed_tab_loses_nothing(open_page, study):
     """A page hands its writes to the browser without waiting: the other tab shows when it has them."""
-    page = open_page(study / "annotate-anna.html")
+    page = stored(open_page(study / "annotate-anna.html"))
     doomed = another(page, study / "annotate-anna.html")
     rate_one(doomed)
     expect(page.locator("#count")).to_have_text(f"1 of {3 * SAMPLES} outputs rated")
@@ -159,7 +166,7 @@ def test_the_next_start_of_the_browser_finds_the_ratings(open_profile, study, tm
         context = open_profile(profile)
         page = context.new_page()
         page.goto((study / "annotate-anna.html").resolve().as_uri())
-        assert progress(page) == f"{expected} of {3 * SAMPLES} outputs rated"
+        assert progress(stored(page)) == f"{expected} of {3 * SAMPLES} outputs rated"
         if expected == 0:
             rate_one(page)
             wait_until_on_disk(profile, page)
@@ -167,7 +174,7 @@ def test_the_next_start_of_the_browser_finds_the_ratings(open_profile, study, tm
 
 
 def test_a_second_tab_shows_what_the_first_one_got(open_page, study):
-    one = open_page(study / "annotate-anna.html")
+    one = stored(open_page(study / "annotate-anna.html"))
     two = another(one, study / "annotate-anna.html")
     rate_one(one)
     expect(two.locator("#count")).to_have_text(f"1 of {3 * SAMPLES} outputs rated")
@@ -175,8 +182,47 @@ def test_a_second_tab_shows_what_the_first_one_got(open_page, study):
     expect(one.locator("#count")).to_have_text(f"2 of {3 * SAMPLES} outputs rated")
 
 
+CUT_OFF = """
+    const own = new Map();
+    Storage.prototype.getItem = (key) => own.get(key) ?? null;
+    Storage.prototype.setItem = (key, text) => own.set(key, text);
+"""
+"""Gives a page a storage of its own, as a busy Chromium gives some."""
+
+
+def test_a_page_that_is_cut_off_from_the_store_reloads_itself(open_page, study):
+    page = stored(open_page(study / "annotate-anna.html"))
+    rate_one(page)
+    assert progress(another(page, study / "annotate-anna.html")) == f"1 of {3 * SAMPLES} outputs rated"
+    page.add_init_script(f"if (!history.state?.reloads) {{ {CUT_OFF} }}")
+    page.reload()
+    assert progress(page) == f"0 of {3 * SAMPLES} outputs rated"
+    stored(page)
+    assert progress(page) == f"1 of {3 * SAMPLES} outputs rated"
+    assert page.locator("#warning").is_hidden()
+
+
+def test_what_is_rated_on_a_page_that_is_cut_off_is_not_called_saved(open_page, study, tmp_path):
+    page = stored(open_page(study / "annotate-anna.html"))
+    page.add_init_script(f"{CUT_OFF} history.replaceState({{ reloads: 2 }}, '');")  # has reloaded enough
+    page.reload()
+    rate_one(page)
+    expect(page.locator("#warning")).to_contain_text("does not confirm that it has stored your ratings")
+    assert page.locator("#saved").inner_text() == ""
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.close(run_before_unload=True)
+    expect(page.locator("#warning")).to_be_visible()
+    assert asked == ["beforeunload"]
+    path = export(page, tmp_path)
+    other = another(page, study / "annotate-anna.html")
+    assert progress(other) == f"0 of {3 * SAMPLES} outputs rated"
+    other.locator("#file").set_input_files(path)
+    expect(other.locator("#count")).to_have_text(f"1 of {3 * SAMPLES} outputs rated")
+
+
 def test_annotators_do_not_share_what_the_browser_stores(open_page, study):
-    page = open_page(study / "annotate-anna.html")
+    page = stored(open_page(study / "annotate-anna.html"))
     press(page, "ArrowDown", "5", "4", "3")
     assert progress(another(page, study / "annotate-ben.html")) == f"0 of {3 * SAMPLES} outputs rated"
 
