@@ -4,6 +4,7 @@ when they are needed, with the marks that the model reads.
 A decoder starts with the token of its example's target language, so a batch may hold many directions.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -68,12 +69,12 @@ class Marks:
         return batch
 
 
-class OneTaskABatch(FairseqDataset):
+class OneTaskABatch(FairseqDataset, ABC):
     """Examples of several tasks, of which fairseq's batches by length hold one each."""
 
+    @abstractmethod
     def tasks_of(self, indices: np.ndarray) -> np.ndarray:
         """The task of each of these examples."""
-        raise NotImplementedError
 
     def batch_by_size(self, indices: np.ndarray, **limits: Any) -> list[np.ndarray]:
         """fairseq's mini-batches of each task's examples, one task after the other."""

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from argparse import Namespace
 from dataclasses import fields, replace
 from typing import Any
 
@@ -35,7 +34,6 @@ from fairseq_vhm.tasks.config import (
     parse_tasks,
 )
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
-from fairseq_vhm.tasks.trained_on import check_trained_on
 from fairseq_vhm.tasks.training import MiniBatchTask
 
 logger = logging.getLogger(__name__)
@@ -66,7 +64,6 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         self.languages = Languages.parse(cfg.langs, cfg.lang_codes)
         self.eval_task = cfg.eval_task
         self.summaries_wanted = False
-        self.checkpoints: list[Namespace] = []  # settings of models that nothing is decoded with yet
 
     @classmethod
     def setup_task(cls, cfg: CrossLingualSummarizationConfig, **kwargs: Any) -> Any:
@@ -126,7 +123,6 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         Raises:
             UserError: a flag, or another checkpoint of the ensemble, says otherwise.
         """
-        self.checkpoints.append(trained)
         self.tag_place = self._agree_on_tag(getattr(trained, "task_tag", None))
         self.text_bos = self._agree_on_bos(getattr(trained, "text_bos", False))
         langs, lang_codes = getattr(trained, "langs", None), getattr(trained, "lang_codes", None)
@@ -188,7 +184,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
             further=self._further_metrics(),
         )
         settings = GenerationMetrics.generation_settings(self.cfg.eval_gen_args)
-        self.validation_generator = self._generator([model], settings)
+        self.validation_generator = self.build_generator([model], settings)
 
     def _further_metrics(self) -> list[str]:
         from fairseq_vhm.metrics.evaluation import metric_names
@@ -366,14 +362,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
 
     # ---- generation ----------------------------------------------------------------------------
 
-    def build_generator(self, models: Any, args: Any, **settings: Any) -> Any:
-        """fairseq's generator, of models that were trained on ``--eval-task``."""
-        for trained in self.checkpoints:
-            check_trained_on(self.eval_task, trained)
-        self.checkpoints.clear()
-        return self._generator(models, args, **settings)
-
-    def _generator(
+    def build_generator(
         self, models: Any, args: Any, *, extra_gen_cls_kwargs: Any = None, **settings: Any
     ) -> Any:
         """fairseq's generator; with ``--langs`` no output shows a language."""

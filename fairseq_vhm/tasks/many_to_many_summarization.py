@@ -48,6 +48,7 @@ class ManyToManySummarizationTask(MiniBatchTask):
 
     cfg: ManyToManyConfig
     architectures = f"{MiniBatchTask.architectures}, or --arch hf_mt5"
+    always_trained = ("ms",)  # as pairs within one language
 
     def __init__(self, cfg: ManyToManyConfig, corpus: Corpus, dictionary: MarkedDictionary):
         super().__init__(cfg)

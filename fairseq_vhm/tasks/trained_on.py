@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 STARTS = ("init_from", "finetune_from_model", "continue_once")
 
 
-def check_trained_on(task: str, trained: Namespace) -> None:
+def check_trained_on(task: str, trained: Namespace, flag: str, always: tuple[str, ...] = ()) -> None:
     """Refuse a checkpoint that has never seen ``task``, and warn of one that may have seen it long ago.
 
     A checkpoint knows ``--tasks`` of its last training.  Where that began with another's weights, the task
@@ -20,20 +20,22 @@ def check_trained_on(task: str, trained: Namespace) -> None:
     particular.  A checkpoint that does not say its tasks is taken.
 
     Args:
-        task: of ``--eval-task``.
+        task: to decode for.
         trained: settings of the checkpoint's model.
+        flag: by which the user chose the task.
+        always: tasks that the checkpoint may know though its ``--tasks`` does not name them.
 
     Raises:
         UserError: the tag, or the decoder, of the task was never trained.
     """
     tasks = str(getattr(trained, "tasks", None) or task).replace(" ", "").split(",")
-    if task in tasks:
+    if task in (*tasks, *always):
         return
-    line = f"--eval-task {task}: the checkpoint was trained on {','.join(tasks)} alone"
+    line = f"{flag} {task}: the checkpoint was trained on {','.join(tasks)} alone"
     one_decoder = getattr(trained, "decoders", "shared") == "shared"
     untold = getattr(trained, "task_tag", None) == "none"
     if not one_decoder or not (untold or _began_elsewhere(trained)):
-        raise UserError(f"{line}; give one trained on {task}, or --eval-task {tasks[0]}")
+        raise UserError(f"{line}; give one trained on {task}, or {flag} {tasks[0]}")
     logger.warning(f"{line}, as far as its last training goes: expect little unless one before it had {task}")
 
 

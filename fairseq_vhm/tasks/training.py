@@ -5,6 +5,7 @@ import logging
 import math
 import sys
 import zlib
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -26,6 +27,7 @@ from fairseq_vhm.latent import LATENTS, AggressiveInference
 from fairseq_vhm.names import DICTIONARY_DIGEST
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
 from fairseq_vhm.tasks.non_finite import NonFinite, as_nan_where_not_finite
+from fairseq_vhm.tasks.trained_on import check_trained_on
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +36,16 @@ class MiniBatchTask(FairseqTask):
     """A task whose training steps hold ``{"mini_batches": [...]}``, each of one task and a stream's place.
 
     ``cfg`` has ``seed``, ``latent_inference``, ``latent_samples``, ``eval_print_samples``,
-    ``aggressive_inference``, ``aggressive_until``, ``non_finite`` and ``non_finite_limit``.
+    ``aggressive_inference``, ``aggressive_until``, ``non_finite``, ``non_finite_limit`` and ``eval_task``.
     """
 
     architectures = "--arch vhm_transformer, with --latents none for a model without latents"
     """Those that read the task's batches, for who names another."""
+
+    eval_task_flag = "--eval-task"
+    """By which a user says what to decode for."""
+    always_trained: tuple[str, ...] = ()
+    """Tasks that a model may have learned though ``--tasks`` does not name them."""
 
     generation_metrics: GenerationMetrics | None = None
     latent_sizes: dict[str, int]
@@ -53,6 +60,7 @@ class MiniBatchTask(FairseqTask):
 
     def __init__(self, cfg: Any):
         super().__init__(cfg)
+        self.checkpoints: list[Namespace] = []  # settings of models that nothing is decoded with yet
         self.non_finite = NonFinite(str(cfg.non_finite), cfg.non_finite_limit, self.as_in_training)
 
     @property
@@ -70,6 +78,7 @@ class MiniBatchTask(FairseqTask):
         """Build the model; one that does not read batches that name their task is refused."""
         if from_checkpoint:
             self.check_dictionary(vars(cfg))
+            self.checkpoints.append(cfg)
         else:
             setattr(cfg, DICTIONARY_DIGEST, self.dictionary.digest)
         model = super().build_model(cfg, from_checkpoint)
@@ -306,7 +315,10 @@ class MiniBatchTask(FairseqTask):
             criterion.collapse_watch.update(logging_outputs)
 
     def build_generator(self, models: Any, args: Any, **settings: Any) -> Any:
-        """fairseq's generator; for alignments the models are told to hand out their attention."""
+        """fairseq's generator, of models that know the task; for alignments they hand out their attention."""
+        for trained in self.checkpoints:
+            check_trained_on(str(self.cfg.eval_task), trained, self.eval_task_flag, self.always_trained)
+        self.checkpoints.clear()
         if getattr(args, "print_alignment", False):
             for decoder in (module for model in models for module in model.modules()):
                 if hasattr(decoder, "returns_attention"):

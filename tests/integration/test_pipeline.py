@@ -15,6 +15,7 @@ from commands import PLUGIN, SHORT_RUN, decoding, read, text_of_test_set
 from typer.testing import CliRunner
 
 from fairseq_vhm.cli import app
+from fairseq_vhm.compat.checkpoints import settings_of
 
 VHM = str(Path(sys.executable).parent / "vhm")
 LANGUAGES = ("--source-lang", "en", "--target-lang", "zh")
@@ -297,7 +298,7 @@ def test_bad_checkpoints_and_flags_are_one_line_and_leave_no_folder(
     bare_weights, cls_alone = tmp_path / "weights.pt", tmp_path / "cls.pt"
     state = read(trained / "checkpoint_last.pt")
     torch.save({**state, "cfg": None}, bare_weights)
-    state["cfg"]["task"]["tasks"] = "cls"
+    settings_of(state)["tasks"] = "cls"
     torch.save(state, cls_alone)
     small, bare = tmp_path / "small", tmp_path / "bare"
     for copy in (small, bare):
@@ -333,7 +334,7 @@ def test_bad_checkpoints_and_flags_are_one_line_and_leave_no_folder(
         ((stock, mt, *none, *lexrank, "--mt-gen-args", '{"sampling_topk": 3}'), "fairseq refuses them"),
         ((stock, mt, *none, *lexrank, "--mt-gen-args", '{"score_reference": true}'), "leave it out"),
         ((bare_weights, mt, *none, *lexrank), "not a checkpoint of fairseq-train"),
-        ((cls_alone, toy_data, *none, *lexrank), "was trained on cls alone; give one trained on mt"),
+        ((cls_alone, toy_data, *none, *lexrank), "--mt-task mt: the checkpoint was trained on cls alone"),
         ((vhm, mt, *none, *lexrank), "missing; DATA needs a folder made by fairseq-preprocess"),
     ]
     for (checkpoint, data, *flags), message in cases:

@@ -55,9 +55,10 @@ def test_each_step_writes_what_fairseq_interactive_writes_in_its_language(comman
 
 
 def test_a_model_that_was_not_trained_to_translate_is_refused(command, data, forked, tmp_path):
-    forked("fairseq-train", *training(data, tmp_path / "cls", "--latents", "none", updates=1))
-    error, _ = command("en", "zh", mt=tmp_path / "cls" / "checkpoint_last.pt", fails=True)
-    assert "was trained on cls,ms alone; give one trained on mt, or choose with --mt-task" in error
+    flags = ("--latents", "none", "--tasks", "cls,ms")
+    forked("fairseq-train", *training(data, tmp_path / "model", *flags, updates=1))
+    error, _ = command("en", "zh", mt=tmp_path / "model" / "checkpoint_last.pt", fails=True)
+    assert "--mt-task mt: the checkpoint was trained on cls,ms alone; give one trained on mt" in error
 
 
 def test_a_language_that_the_corpus_lacks_is_refused(command):
