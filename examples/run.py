@@ -28,7 +28,8 @@ import yaml
 
 BIN = Path(sys.executable).parent
 PLUGIN = os.path.relpath(Path(__file__).resolve().parents[1] / "fairseq_vhm")
-FINISHED = "finished"
+FINISHED, BEGUN = "finished", "begun"
+LAST = "checkpoint_last.pt"
 MANIFEST = "manifest.json"
 
 
@@ -101,7 +102,7 @@ def commands(job: Job) -> Iterator[tuple[Path, list[str], Path]]:
         if job.fraction != 1:
             settings["cls-fraction"] = job.fraction
         if before is not None:
-            settings["finetune-from-model"] = before / "checkpoint_last.pt"
+            settings["finetune-from-model"] = before / LAST
         command = ["fairseq-train", str(job.data), *job.common, *job.flags(settings)]
         yield folder / f"train.{FINISHED}", command, folder / "train.log"
         before = folder
@@ -129,17 +130,27 @@ def recorded(job: Job) -> Iterator[str]:
 
 
 def check(job: Job) -> None:
-    """Refuse a folder in which a step has ended that had other settings; an empty mark does not say.
+    """Refuse a folder whose steps ended, or would go on, with other settings; an empty mark does not say.
 
     Raises:
         SystemExit: with what differs.
     """
     for (mark, _, _), now in zip(commands(job), recorded(job), strict=True):
-        ended = mark.read_text(encoding="utf-8").strip() if mark.exists() else ""
-        if ended and (others := differences(settings_of(ended), settings_of(now))):
+        how, then = what_was_run(mark)
+        if then and (others := differences(settings_of(then), settings_of(now))):
             told = "; ".join(others[:3]) + (f"; and {len(others) - 3} more" if others[3:] else "")
-            step = f"{mark.parent}: {mark.stem} ended with other settings"
+            step = f"{mark.parent}: {mark.stem} {how} with other settings"
             sys.exit(f"run.py: {step} ({told}); choose another --out")
+
+
+def what_was_run(mark: Path) -> tuple[str, str]:
+    """Whether a step ended, or a training began that has saved something; and the command that it was."""
+    begun = mark.with_suffix(f".{BEGUN}")
+    if mark.exists():
+        return "ended", mark.read_text(encoding="utf-8").strip()
+    if begun.exists() and (mark.parent / LAST).exists():
+        return "began", begun.read_text(encoding="utf-8").strip()
+    return "", ""
 
 
 def settings_of(line: str) -> dict[str, str]:
@@ -183,7 +194,10 @@ def run(job: Job, device: str | None) -> None:
             continue
         log.parent.mkdir(parents=True, exist_ok=True)
         print(f"{job.folder}: {shlex.join(command)}", flush=True)
-        mode = "a" if command[0] == "fairseq-train" else "w"
+        training = command[0] == "fairseq-train"
+        if training:
+            mark.with_suffix(f".{BEGUN}").write_text(f"{told}\n", encoding="utf-8")
+        mode = "a" if training else "w"
         with open(log, mode, encoding="utf-8") as file:
             done = subprocess.run(
                 [BIN / command[0], *command[1:]], stdout=file, stderr=subprocess.STDOUT, env=environment
@@ -246,7 +260,7 @@ def _is_commands(value: object) -> bool:
 
 
 def _list_of(*kinds: type) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, list) and all(type(one) in kinds for one in value)
+    return lambda value: isinstance(value, list) and bool(value) and all(type(one) in kinds for one in value)
 
 
 KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
@@ -310,6 +324,13 @@ def shares(text: str) -> list[float]:
     return [float(part) for part in text.split(",")]
 
 
+def runs(text: str) -> int:
+    """A number of them, likewise."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -320,7 +341,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=seeds, help="such as 1,2,3,4,5; else the list's, or 1")
     drawn = "of the CLS pairs, such as 0.001,0.01,0.1; else the list's, or 1"
     parser.add_argument("--fractions", type=shares, help=drawn)
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--jobs", type=runs, default=1, help="runs at a time")
     given = parser.parse_args()
     devices: Queue[str | None] = Queue()
     for place in range(given.jobs):

@@ -161,6 +161,10 @@ def others_are_refused_beside_what_has_ended(run, command, toy_data, scale_file,
     elsewhere = run("python", *command, "--data", runs / "NOSUCH", fails=True).stderr
     assert f"{refused}fairseq-train {toy_data}, now fairseq-train {runs / 'NOSUCH'});" in elsewhere
     assert "fairseq" not in run("python", *command, "--data", os.path.relpath(toy_data, REPOSITORY)).stdout
+    (mark := runs / "tncls-0.5" / "seed1" / "train.finished").rename(runs / "mark")
+    interrupted = run("python", *command, "--scale", runs / "longer.yaml", fails=True).stderr
+    assert interrupted == changed.replace("train ended", "train began")
+    (runs / "mark").rename(mark)
     for mark in runs.rglob("*.finished"):
         mark.write_text("")  # as versions before this left it
     assert "fairseq" not in run("python", *command, "--scale", runs / "longer.yaml").stdout
@@ -211,6 +215,8 @@ def test_of_a_failed_command_the_words_are_shown_and_not_the_frame_around_them(f
         ("rows: [row.yaml]\nfractions: [50]", "", [], "fraction 50: give a share"),
         ("", "", ["--seeds", "a"], "error: argument --seeds: invalid seeds value: 'a'"),
         ("", "", ["--fractions", "a"], "error: argument --fractions: invalid shares value: 'a'"),
+        ("", "", ["--jobs", "0"], "error: argument --jobs: invalid runs value: '0'"),
+        ("seeds: []", "", [], "row.yaml: seeds has to be a list of whole numbers"),
         ("seeds: one", "", [], "row.yaml: seeds has to be a list of whole numbers"),
         ("train: [latents]", "", [], "row.yaml: train has to be flags, with a value each"),
         ("needs: {a: 1}", "", [], "row.yaml: needs has to be files, with the command line that makes each"),
