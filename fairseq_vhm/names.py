@@ -16,6 +16,9 @@ MASK = "<mask>"
 DICTIONARY_DIGEST = "dictionary_digest"
 """The setting of a checkpoint that says which symbols its rows are of (``MarkedDictionary.digest``)."""
 
+SOURCE_LENGTH = "source_length"
+"""The setting of a checkpoint that says where its sources were cut; a model may take longer ones."""
+
 
 def register_training_task(name: str, description: str) -> None:
     """Add a task that ``--tasks`` and ``--eval-task`` know: pairs in ``DATA/NAME``, tagged ``<NAME>``.

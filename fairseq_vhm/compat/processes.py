@@ -16,7 +16,6 @@ from argparse import Namespace
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from fairseq.models import distributed_fairseq_model
 
 from fairseq_vhm.errors import UserError
@@ -35,8 +34,7 @@ def mend_processes(args: Namespace) -> None:
         return
     args.find_unused_parameters = True
     no_gpu = getattr(args, "cpu", False) or not torch.cuda.is_available()
-    started = getattr(args, "distributed_no_spawn", False) or dist.is_initialized()
-    if no_gpu and not started:
+    if no_gpu and not getattr(args, "distributed_no_spawn", False):
         raise UserError(
             f"--distributed-world-size {args.distributed_world_size} without GPUs starts no process in "
             "fairseq: start them with torchrun, or each yourself with --distributed-no-spawn "

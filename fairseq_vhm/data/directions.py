@@ -87,7 +87,7 @@ class LineExamples(OneTaskABatch):
     """Encoded lines of text, each behind the start token of the language that its summary is to be in.
 
     fairseq's interactive hands nothing but source tokens to the decoding; :func:`take_starts` takes the start
-    tokens off again.
+    tokens off again.  ``cut`` says how many lines were too long.
 
     Args:
         lines: token ids, EOS included.
@@ -106,7 +106,9 @@ class LineExamples(OneTaskABatch):
         marks: Marks,
     ):
         self.lines, self.languages, self.tasks, self.marks = lines, languages, tasks, marks
-        self.sizes = np.minimum(np.asarray(lengths) + bool(marks.tags), marks.max_source) + 1
+        tagged = np.asarray(lengths) + bool(marks.tags)
+        self.cut = int((tagged > marks.max_source).sum())
+        self.sizes = np.minimum(tagged, marks.max_source) + 1
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fairseq_vhm.errors import UserError
+from fairseq_vhm.names import SOURCE_LENGTH
 
 CHECKPOINTS = ("checkpoint_best.pt", "checkpoint_last.pt")
 
@@ -24,7 +25,7 @@ IRRELEVANT = SEEDS | {
     *("combine_valid_subsets", "valid_subset", "stop_time_hours", "debug_param_names"),
     *("eval_task", "latent_inference", "latent_samples", "eval_rouge", "eval_bleu", "eval_gen_args"),
     *("eval_post_process", "eval_print_samples", "source_lang", "target_lang", "no_seed_provided"),
-    *("loss_chunk", "attention"),
+    *("loss_chunk", "attention", SOURCE_LENGTH),  # the last is the task's --max-source-positions
 }
 """Settings in which two runs of one configuration may differ."""
 

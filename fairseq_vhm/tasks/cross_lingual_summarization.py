@@ -97,7 +97,6 @@ class CrossLingualSummarizationTask(MiniBatchTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; a checkpoint's model says where it was told the task, and in which languages."""
         if from_checkpoint:
-            self.agree_on_source_length(cfg)
             self._agree(cfg)
         else:
             limit = self.cfg.max_source_positions
@@ -116,6 +115,10 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         if self.cfg.eval_rouge or self.cfg.eval_bleu or self.cfg.eval_metrics:
             self._prepare_generation_metrics(model)
         return model
+
+    def source_length_of_old(self, trained: Any) -> int | None:
+        """What the model takes at most, which is the task's limit too."""
+        return getattr(trained, "max_source_positions", None)
 
     def _agree(self, trained: Any) -> None:
         """Take on the marks that a checkpoint's model was trained with.
@@ -317,6 +320,7 @@ class CrossLingualSummarizationTask(MiniBatchTask):
         bos = self.dictionary.bos() if self.text_bos else None
         language = self._language_id("source", self.eval_task)
         source = CutDataset(lines, self.cfg.max_source_positions, source_tag, language, bos)
+        self.say_cut_lines(source.cut, len(source))
         return TaskPairs(
             self.eval_task,
             source,

@@ -100,7 +100,6 @@ class ManyToManySummarizationTask(MiniBatchTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; a checkpoint's says which languages it writes and how it is told the task."""
         if from_checkpoint:
-            self.agree_on_source_length(cfg)
             self._agree(cfg)
         cfg.task_tag, cfg.languages = self.tag_place, ",".join(self.corpus.languages)
         model = super().build_model(cfg, from_checkpoint)
@@ -271,7 +270,9 @@ class ManyToManySummarizationTask(MiniBatchTask):
         languages = self._languages_of_lines or [self._target_language(None)] * len(src_tokens)
         self._languages_of_lines = []
         tasks = [self._task_of_lines(language) for language in languages]
-        return LineExamples(src_tokens, src_lengths, languages, tasks, self.marks)
+        lines = LineExamples(src_tokens, src_lengths, languages, tasks, self.marks)
+        self.say_cut_lines(lines.cut, len(lines))
+        return lines
 
     def _task_of_lines(self, language: str) -> str:
         """What is to be done with lines whose text in another language, or in their own, is asked for."""

@@ -24,7 +24,7 @@ from fairseq_vhm.data.pairs import Batching
 from fairseq_vhm.errors import UserError
 from fairseq_vhm.generation.draws import latent_noise, merge_draws
 from fairseq_vhm.latent import LATENTS, AggressiveInference
-from fairseq_vhm.names import DICTIONARY_DIGEST
+from fairseq_vhm.names import DICTIONARY_DIGEST, SOURCE_LENGTH
 from fairseq_vhm.tasks.evaluation import GenerationMetrics
 from fairseq_vhm.tasks.non_finite import NonFinite, as_nan_where_not_finite
 from fairseq_vhm.tasks.trained_on import check_trained_on
@@ -78,9 +78,11 @@ class MiniBatchTask(FairseqTask):
         """Build the model; one that does not read batches that name their task is refused."""
         if from_checkpoint:
             self.check_dictionary(vars(cfg))
+            self.agree_on_source_length(getattr(cfg, SOURCE_LENGTH, self.source_length_of_old(cfg)))
             self.checkpoints.append(cfg)
         else:
             setattr(cfg, DICTIONARY_DIGEST, self.dictionary.digest)
+            setattr(cfg, SOURCE_LENGTH, self.cfg.max_source_positions)
         model = super().build_model(cfg, from_checkpoint)
         if not hasattr(model, "latent_sizes"):
             raise UserError(
@@ -103,12 +105,16 @@ class MiniBatchTask(FairseqTask):
                 "--dict)"
             )
 
-    def agree_on_source_length(self, trained: Any) -> None:
+    def source_length_of_old(self, trained: Any) -> int | None:
+        """Where a checkpoint that does not say it cut its sources, as far as its model's settings tell."""
+        return None
+
+    def agree_on_source_length(self, limit: int | None) -> None:
         """Cut sources where the checkpoint's were, or sooner where the command line says so.
 
         Of an ensemble's checkpoints the least counts.
         """
-        if (limit := getattr(trained, "max_source_positions", None)) is None:
+        if limit is None:
             return
         asked = any(argument.split("=")[0] == "--max-source-positions" for argument in sys.argv[1:])
         if asked or self.source_length_known:
@@ -337,6 +343,15 @@ class MiniBatchTask(FairseqTask):
             raise UserError(f"input line {self.interactive_lines}: {problem}")
         if problem:
             logger.warning(f"{problem}: the output is invented")
+
+    def say_cut_lines(self, cut: int, lines: int) -> None:
+        """Warn of lines that the model does not see the end of."""
+        if cut:
+            longest = self.cfg.max_source_positions
+            logger.warning(
+                f"{cut:,} of {lines:,} lines longer than {longest:,} tokens were cut there "
+                "(--max-source-positions)"
+            )
 
     def decode(
         self,

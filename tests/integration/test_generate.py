@@ -205,6 +205,14 @@ def test_interactive_needs_no_final_line_break_and_keeps_unknown_words_apart(toy
     assert printed(process, "S")[0].replace("<cls> ", "") == "w1 w2 <unk>"
 
 
+def test_lines_that_are_cut_are_counted(toy_data, forked, trained):
+    arguments = decoding(toy_data, trained / "checkpoint_last.pt", "--max-source-positions", 5)
+    process = forked("fairseq-interactive", *arguments, "--buffer-size", 2, stdin="w1 w2 w3\nw1 w2 w3 w4\n")
+    assert printed(process, "S") == {0: "<cls> w1 w2 w3", 1: "<cls> w1 w2 w3"}
+    said = "1 of 2 lines longer than 5 tokens were cut there (--max-source-positions)"
+    assert process.stdout.count(said) == process.stdout.count("were cut there") == 1
+
+
 def test_validate_says_what_training_said(toy_data, forked, tmp_path):
     process = forked("fairseq-train", *training(toy_data, tmp_path / "run"))
     last = logged(process, "valid")[-1]

@@ -300,6 +300,7 @@ def test_a_line_longer_than_a_target_may_be_is_read(data, trained, forked, tmp_p
     checkpoint = trained[0] / "checkpoint_last.pt"
     process = forked("fairseq-interactive", *decoding(data, checkpoint, "--input", tmp_path / "input"))
     assert list(hypotheses(process)) == [0]
+    assert "1 of 1 lines longer than 512 tokens were cut there" in process.stdout
 
 
 def test_references_are_scored(data, trained, forked):

@@ -54,6 +54,15 @@ def test_sources_are_cut_for_the_shortest_of_an_ensemble(
         assert task.max_positions()[0] == limit
 
 
+def test_sources_are_cut_where_training_did_though_the_model_takes_longer_ones(many_to_many, of_model):
+    task = many_to_many(max_source_positions=512)
+    add(task, of_model(task_tag="none", languages="en,fr,zh", max_source_positions=1024, source_length=300))
+    assert task.max_positions()[0] == 300
+    older = many_to_many(max_source_positions=512)
+    add(older, of_model(task_tag="none", languages="en,fr,zh", max_source_positions=1024))
+    assert older.max_positions()[0] == 512
+
+
 @pytest.mark.parametrize(
     ("flags", "trained", "named"),
     [
